@@ -1,0 +1,18 @@
+/** One database handle over two drivers: Postgres by URL, PGlite in a directory. */
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+
+/** What drizzle gives inside and outside a transaction. */
+export type Orm = PgDatabase<PgQueryResultHKT>;
+
+export interface Database {
+  readonly kind: "embedded" | "postgres";
+  readonly orm: Orm;
+  /** Raw SQL with `$1…` parameters; the rows, in the same shape on both drivers. Not for use inside `transaction`. */
+  rows<Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]>;
+  /** Commits when `work` resolves, rolls back when it throws. `work` talks to the database only, through `tx`. */
+  transaction<Result>(work: (tx: Orm) => Promise<Result>): Promise<Result>;
+  /** Readiness: resolves when the database answers. */
+  ping(): Promise<void>;
+  /** Safe twice. */
+  close(): Promise<void>;
+}

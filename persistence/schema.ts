@@ -1,0 +1,178 @@
+/**
+ * What survives. Tables of the runtime; the participants' own tables are in service-schema.ts.
+ * Who writes: the owner of a checkout writes through `Store.commit` only, checked by seq and fence.
+ */
+import { sql } from "drizzle-orm";
+import { bigint, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex } from "drizzle-orm/pg-core";
+
+export const checkoutd = pgSchema("checkoutd");
+
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+
+/** One row per checkout. Narrow, so that a happy-path commit is a HOT update: no indexed column changes. */
+export const contexts = checkoutd.table(
+  "contexts",
+  {
+    id: text("id").primaryKey(),
+    caller: text("caller").notNull(),
+    userId: text("user_id").notNull(),
+    cartId: text("cart_id").notNull(),
+    cartVersion: integer("cart_version").notNull(),
+    idempotencyKey: text("idempotency_key").notNull(),
+    machineVersion: text("machine_version").notNull(),
+    /** Hash of the machine's sources: guards and assigns too, not only its structure. */
+    machineHash: text("machine_hash").notNull(),
+    traceparent: text("traceparent"),
+    /** The documented state and the public status, as domain.md's table; for people and lists, never read back to decide. */
+    state: text("state").notNull(),
+    status: text("status").notNull(),
+    /** Number of the last committed transition; the first is 1. */
+    seq: integer("seq").notNull(),
+    /** Issued by Postgres at each claim. A write with an older one is refused. */
+    fence: bigint("fence", { mode: "number" }).notNull(),
+    /** Number of the last outbox event of this checkout. */
+    eventSeq: integer("event_seq").notNull().default(0),
+    /** Resolves a commit whose answer was lost. */
+    lastCommit: text("last_commit").notNull(),
+    /** The node that acts, or null: passivated or finished. */
+    owner: text("owner"),
+    /** The earliest timer of a checkout that waits. Written by the owner's commits, only when it changes. */
+    wakeAt: instant("wake_at"),
+    /** Inbox rows that arrived, and how many of them were consumed: unequal = there is something to do. */
+    signals: integer("signals").notNull().default(0),
+    consumed: integer("consumed").notNull().default(0),
+    /** Why it is parked; a parked checkout is never claimed. */
+    parkedReason: text("parked_reason"),
+    /** Claims since the last commit: a checkout that crashes its node is parked after five. */
+    claimsWithoutProgress: integer("claims_without_progress").notNull().default(0),
+    createdAt: instant("created_at").notNull().defaultNow(),
+    updatedAt: instant("updated_at").notNull().defaultNow(),
+    finishedAt: instant("finished_at"),
+  },
+  (table) => [
+    index("contexts_owner").on(table.owner).where(sql`${table.owner} is not null`),
+    index("contexts_wake_at").on(table.wakeAt).where(sql`${table.wakeAt} is not null`),
+    index("contexts_user").on(table.userId),
+  ],
+);
+
+/** The log: every event with its payload, in order. State = the last snapshot + a fold of the later entries. */
+export const journal = checkoutd.table(
+  "journal",
+  {
+    contextId: text("context_id").notNull(),
+    seq: integer("seq").notNull(),
+    at: instant("at").notNull(),
+    event: jsonb("event").notNull(),
+    /** State values before and after, as XState writes them joined by dots. */
+    fromState: text("from_state"),
+    toState: text("to_state").notNull(),
+    /** Hash of the machine's context after the event; a fold checks it. */
+    contextHash: text("context_hash").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.contextId, table.seq] })],
+);
+
+/** Checkpoints of the log: XState's own persisted snapshot, the newest one per checkout. */
+export const snapshots = checkoutd.table("snapshots", {
+  contextId: text("context_id").primaryKey(),
+  seq: integer("seq").notNull(),
+  snapshot: jsonb("snapshot").notNull(),
+});
+
+/** The request as the client sent it. The only place of personal data; may be erased. */
+export const requests = checkoutd.table("requests", {
+  contextId: text("context_id").primaryKey(),
+  body: jsonb("body").notNull(),
+});
+
+export const idempotencyKeys = checkoutd.table(
+  "idempotency_keys",
+  {
+    caller: text("caller").notNull(),
+    key: text("key").notNull(),
+    contextId: text("context_id").notNull(),
+    requestHash: text("request_hash").notNull(),
+    /** Written with the transition that first waits for payment or ends; replayed byte for byte. */
+    answerStatus: integer("answer_status"),
+    answerBody: text("answer_body"),
+    createdAt: instant("created_at").notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.caller, table.key] }), uniqueIndex("idempotency_keys_context").on(table.contextId)],
+);
+
+/** Exclusivity, durable and without a TTL, because people pay for minutes or hours. */
+export const liveCarts = checkoutd.table("live_carts", {
+  cartId: text("cart_id").primaryKey(),
+  contextId: text("context_id").notNull(),
+});
+
+export const livePaymentGroups = checkoutd.table("live_payment_groups", {
+  paymentGroupId: text("payment_group_id").primaryKey(),
+  contextId: text("context_id").notNull(),
+});
+
+/** What is known of a cart over all its checkouts: so that a fresh key after COMPLETED doesn't sell twice. */
+export const cartVersions = checkoutd.table("cart_versions", {
+  cartId: text("cart_id").primaryKey(),
+  /** The checkout that wrote this row last. */
+  contextId: text("context_id").notNull(),
+  highestSeen: integer("highest_seen").notNull(),
+  completedVersion: integer("completed_version"),
+  completedContextId: text("completed_context_id"),
+});
+
+export const outbox = checkoutd.table(
+  "outbox",
+  {
+    contextId: text("context_id").notNull(),
+    /** Gapless per checkout. */
+    eventSeq: integer("event_seq").notNull(),
+    type: text("type").notNull(),
+    /** Gapless per checkout and type. */
+    typeSeq: integer("type_seq").notNull(),
+    data: jsonb("data").notNull(),
+    committedAt: instant("committed_at").notNull(),
+    acknowledgedAt: instant("acknowledged_at"),
+    tries: integer("tries").notNull().default(0),
+  },
+  (table) => [
+    primaryKey({ columns: [table.contextId, table.eventSeq] }),
+    index("outbox_pending").on(table.contextId, table.eventSeq).where(sql`${table.acknowledgedAt} is null`),
+  ],
+);
+
+/** Payment events as they came, before a checkout consumed them. An event for a PCR that nobody knows yet is kept. */
+export const inbox = checkoutd.table(
+  "inbox",
+  {
+    source: text("source").notNull(),
+    eventId: text("event_id").notNull(),
+    contextId: text("context_id"),
+    pcrId: text("pcr_id").notNull(),
+    event: jsonb("event").notNull(),
+    receivedAt: instant("received_at").notNull().defaultNow(),
+    consumedSeq: integer("consumed_seq"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.source, table.eventId] }),
+    index("inbox_context").on(table.contextId).where(sql`${table.consumedSeq} is null`),
+    index("inbox_pcr").on(table.pcrId).where(sql`${table.contextId} is null`),
+  ],
+);
+
+/** A node's lease. One per process, not per checkout. */
+export const nodes = checkoutd.table("nodes", {
+  id: text("id").primaryKey(),
+  leaseUntil: instant("lease_until").notNull(),
+  startedAt: instant("started_at").notNull().defaultNow(),
+});
+
+/** The SQL implementation of the distributed lock manager. Tokens grow per key across release and expiry. */
+export const locks = checkoutd.table("locks", {
+  key: text("key").primaryKey(),
+  /** The context that holds it, or null. */
+  contextId: text("context_id"),
+  token: bigint("token", { mode: "number" }).notNull(),
+  expiresAt: instant("expires_at").notNull(),
+});

@@ -1,0 +1,212 @@
+/**
+ * The store contract: the only way in which the runtime reads and writes durable state. One
+ * implementation over SQL (Postgres and PGlite), one in the simulator; one conformance suite for both.
+ */
+export interface JournalEntry {
+  readonly seq: number;
+  /** Milliseconds since the epoch, by the clock of the node that decided. */
+  readonly at: number;
+  readonly event: JournaledEvent;
+  /** State value before the event, dotted (`PROCESSING.STEP_3.running`); null on the first entry. */
+  readonly from: string | null;
+  readonly to: string;
+  readonly contextHash: string;
+}
+
+export interface JournaledEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** The pinned machine and the client's identity: fixed when the checkout is created. */
+export interface CheckoutIdentity {
+  readonly id: string;
+  readonly caller: string;
+  readonly userId: string;
+  readonly cartId: string;
+  readonly cartVersion: number;
+  readonly idempotencyKey: string;
+  readonly machineVersion: string;
+  readonly machineHash: string;
+  readonly traceparent: string | null;
+}
+
+export interface NewCheckout extends CheckoutIdentity {
+  readonly requestHash: string;
+  readonly request: unknown;
+  readonly state: string;
+  readonly status: string;
+  readonly owner: string;
+  readonly commitId: string;
+  readonly entry: JournalEntry;
+  readonly snapshot: unknown;
+}
+
+/** Why a new checkout was not created. Nothing was written. */
+export type CreateResult =
+  | { readonly kind: "created"; readonly fence: number }
+  | { readonly kind: "exists"; readonly claim: IdempotencyClaim }
+  /** Another live checkout holds the cart; `userId` tells whether the caller may learn its id. */
+  | { readonly kind: "cart_busy"; readonly contextId: string; readonly userId: string }
+  | { readonly kind: "cart_completed"; readonly contextId: string; readonly userId: string }
+  | { readonly kind: "cart_stale"; readonly highestSeen: number };
+
+export interface IdempotencyClaim {
+  readonly contextId: string;
+  readonly requestHash: string;
+  readonly answer: StoredAnswer | null;
+}
+
+export interface StoredAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+export interface OutboxEvent {
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** One transition of one checkout. Applied only where seq and fence still match. */
+export interface Commit {
+  readonly id: string;
+  readonly expectedSeq: number;
+  readonly fence: number;
+  readonly commitId: string;
+  readonly state: string;
+  readonly status: string;
+  readonly entry: JournalEntry;
+  readonly events: readonly OutboxEvent[];
+  /** Absolute milliseconds; null = no timer; undefined = unchanged (keeps the update HOT). */
+  readonly wakeAt?: number | null;
+  /** Present when this transition is a checkpoint: it waits, ends or is handed over. */
+  readonly snapshot?: unknown;
+  /** Stored as the answer of the idempotency key unless there is one already. */
+  readonly answer?: StoredAnswer;
+  /** Frees the cart and the payment groups; the cart's version is completed when `completed`. */
+  readonly release?: { readonly completed: boolean };
+  /** Gives the checkout up in the same transaction: nobody owns it until it is claimed again. */
+  readonly passivate?: boolean;
+  /** The transition that enters a finished state for the first time. */
+  readonly finished?: boolean;
+  /** Inbox rows that this transition consumes. */
+  readonly consumes?: readonly InboxKey[];
+}
+
+export interface InboxKey {
+  readonly source: string;
+  readonly eventId: string;
+}
+
+export type CommitResult =
+  /** `signals` = inbox rows that wait, seen on the row that this commit locked. */
+  | { readonly kind: "applied"; readonly signals: number }
+  /** Somebody else moved on, or holds a newer fence. The writer must drop what it holds and reload. */
+  | { readonly kind: "refused"; readonly seq: number; readonly fence: number; readonly owner: string | null }
+  | { readonly kind: "unknown_checkout" };
+
+/** A checkout as it can be brought back: the newest checkpoint and what came after it. */
+export interface StoredCheckout extends CheckoutIdentity {
+  readonly seq: number;
+  readonly fence: number;
+  readonly owner: string | null;
+  readonly state: string;
+  readonly status: string;
+  readonly wakeAt: number | null;
+  readonly signals: number;
+  readonly parkedReason: string | null;
+  readonly createdAt: number;
+  readonly snapshot: { readonly seq: number; readonly snapshot: unknown };
+  readonly entries: readonly JournalEntry[];
+}
+
+export interface CheckoutSummary {
+  readonly id: string;
+  readonly userId: string;
+  readonly caller: string;
+  readonly state: string;
+  readonly status: string;
+  readonly seq: number;
+  readonly parkedReason: string | null;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+export interface InboxEvent extends InboxKey {
+  readonly event: JournaledEvent;
+}
+
+export interface PublishedEvent extends OutboxEvent {
+  readonly contextId: string;
+  readonly eventSeq: number;
+  readonly typeSeq: number;
+  readonly committedAt: number;
+  readonly acknowledgedAt: number | null;
+  readonly tries: number;
+  readonly traceparent: string | null;
+}
+
+export interface Store {
+  /** The claim of the key, the context, the request, the cart row and the first journal entry, in ONE transaction. */
+  create(checkout: NewCheckout): Promise<CreateResult>;
+
+  findClaim(caller: string, idempotencyKey: string): Promise<IdempotencyClaim | null>;
+
+  /** Reads only, before the claim: what would refuse this cart now. Null = nothing. */
+  findCartConflict(cartId: string, cartVersion: number): Promise<Exclude<CreateResult, { kind: "created" | "exists" }> | null>;
+
+  /** All in one statement; conflicting commits are reported and skipped, the others are applied. At most one per checkout. */
+  commit(batch: readonly Commit[]): Promise<readonly CommitResult[]>;
+
+  /** True when `commitId` is the last commit of the checkout: resolves a commit whose answer was lost. */
+  isLastCommit(id: string, commitId: string): Promise<boolean>;
+
+  load(id: string): Promise<StoredCheckout | null>;
+
+  loadRequest(id: string): Promise<unknown>;
+
+  /** Entries after `afterSeq`, in order, at most `limit`. */
+  history(id: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
+
+  /** The newest first. */
+  list(limit: number): Promise<readonly CheckoutSummary[]>;
+
+  /**
+   * Takes checkouts that need an actor and have none whose lease is valid: orphans of dead nodes,
+   * due timers, waiting signals. Issues a new fence for each. `FOR UPDATE SKIP LOCKED`, at most `limit`.
+   * Timers and leases are judged by the database's clock. Parked checkouts are left alone.
+   */
+  claimRunnable(nodeId: string, limit: number): Promise<readonly string[]>;
+
+  /** Takes this one for `nodeId` if nobody with a valid lease owns it; the new fence, or null. */
+  claim(id: string, nodeId: string): Promise<number | null>;
+
+  /** Gives a checkout back without a transition; refused silently when the fence is old. */
+  passivate(id: string, fence: number, snapshot: unknown, seq: number): Promise<void>;
+
+  /** Takes a checkout out of the traffic until an operator acts. */
+  park(id: string, fence: number, reason: string): Promise<void>;
+
+  /** Claims the payment groups durably for one live checkout; the busy group, or null. Idempotent by context. */
+  claimPaymentGroups(id: string, paymentGroupIds: readonly string[]): Promise<{ readonly busy: string } | null>;
+
+  /** Idempotent by (source, event id): false = seen before. Raises the checkout's signals in the same transaction. */
+  receive(source: string, eventId: string, contextId: string | null, pcrId: string, event: JournaledEvent): Promise<boolean>;
+
+  /** Inbox rows of a checkout that no transition consumed, oldest first. */
+  unconsumed(id: string): Promise<readonly InboxEvent[]>;
+
+  /** Events without an acknowledgement, in order per checkout: the oldest one of each, at most `limit` checkouts. */
+  unpublished(limit: number): Promise<readonly PublishedEvent[]>;
+
+  /** Counts a try; marks it acknowledged when `acknowledged`. */
+  markPublished(contextId: string, eventSeq: number, acknowledged: boolean): Promise<void>;
+
+  events(contextId: string): Promise<readonly PublishedEvent[]>;
+
+  /** Starts or prolongs a node's lease by the database's clock; false = it had expired, take a new identity. */
+  heartbeat(nodeId: string, ttlMs: number): Promise<boolean>;
+
+  /** Ends a lease: others take over at once. */
+  endLease(nodeId: string): Promise<void>;
+}
