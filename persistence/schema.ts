@@ -50,8 +50,12 @@ export const contexts = checkoutd.table(
     finishedAt: instant("finished_at"),
   },
   (table) => [
-    index("contexts_owner").on(table.owner).where(sql`${table.owner} is not null`),
-    index("contexts_wake_at").on(table.wakeAt).where(sql`${table.wakeAt} is not null`),
+    index("contexts_owner")
+      .on(table.owner)
+      .where(sql`${table.owner} is not null`),
+    index("contexts_wake_at")
+      .on(table.wakeAt)
+      .where(sql`${table.wakeAt} is not null`),
     index("contexts_user").on(table.userId),
   ],
 );
@@ -138,7 +142,9 @@ export const outbox = checkoutd.table(
   },
   (table) => [
     primaryKey({ columns: [table.contextId, table.eventSeq] }),
-    index("outbox_pending").on(table.contextId, table.eventSeq).where(sql`${table.acknowledgedAt} is null`),
+    index("outbox_pending")
+      .on(table.contextId, table.eventSeq)
+      .where(sql`${table.acknowledgedAt} is null`),
   ],
 );
 
@@ -156,8 +162,12 @@ export const inbox = checkoutd.table(
   },
   (table) => [
     primaryKey({ columns: [table.source, table.eventId] }),
-    index("inbox_context").on(table.contextId).where(sql`${table.consumedSeq} is null`),
-    index("inbox_pcr").on(table.pcrId).where(sql`${table.contextId} is null`),
+    index("inbox_context")
+      .on(table.contextId)
+      .where(sql`${table.consumedSeq} is null`),
+    index("inbox_pcr")
+      .on(table.pcrId)
+      .where(sql`${table.contextId} is null`),
   ],
 );
 

@@ -15,4 +15,5 @@ export interface Ids {
   random(): number;
 }
 
-export type IdPrefix = "ctx" | "pg" | "psp" | "inv" | "co" | "opt" | "li" | "pcr" | "att" | "psr" | "rfd" | "node" | "cmt" | "req";
+export type IdPrefix =
+  "ctx" | "pg" | "psp" | "inv" | "co" | "opt" | "li" | "pcr" | "att" | "psr" | "rfd" | "node" | "cmt" | "req";

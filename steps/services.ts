@@ -199,7 +199,9 @@ export interface Payments {
    */
   reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<{ readonly refunds: readonly Refund[] }>;
   /** Refunds one capture; refunded already is a success. `key` = `<contextId>:refund:<pspReference>`. */
-  refundCapture(call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason }): Promise<Refund>;
+  refundCapture(
+    call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason },
+  ): Promise<Refund>;
 }
 
 /** `captured` first: a capture outweighs a failure of another attempt. `captures` lists all of them. */
