@@ -1,4 +1,5 @@
 /** How a checkout's internal state reads from outside: the documented state and the public status. */
+import type { AnyMachineSnapshot, StateValue } from "xstate";
 import type { CheckoutContext } from "./context.ts";
 
 export const DOCUMENTED_STATES = [
@@ -30,4 +31,44 @@ export interface CheckoutView {
   /** In COMPLETED or ROLLEDBACK; refunds of late money may still go on. */
   readonly finished: boolean;
   readonly context: CheckoutContext;
+}
+
+/** `{ PROCESSING: { STEP_3: "running" } }` → `PROCESSING.STEP_3.running`. */
+export function pathOf(value: StateValue): string {
+  if (typeof value === "string") return value;
+  return Object.entries(value)
+    .map(([key, child]) => (child === undefined ? key : `${key}.${pathOf(child)}`))
+    .join("|");
+}
+
+/** How `snapshot`, the one after transition `seq`, reads from outside. */
+export function viewOf(snapshot: AnyMachineSnapshot, seq: number): CheckoutView {
+  const context = snapshot.context as CheckoutContext;
+  const path = pathOf(snapshot.value);
+  return {
+    executionContextId: context.executionContextId,
+    seq,
+    path,
+    state: documentedStateOf(path),
+    status: statusOf(snapshot, context),
+    finished: snapshot.hasTag("finished"),
+    context,
+  };
+}
+
+/** The innermost part of a path that the specification names. */
+export function documentedStateOf(path: string): DocumentedState {
+  const named = path
+    .split(".")
+    .filter((part): part is DocumentedState => (DOCUMENTED_STATES as readonly string[]).includes(part));
+  return named.at(-1) ?? "INITIALIZED";
+}
+
+function statusOf(snapshot: AnyMachineSnapshot, context: CheckoutContext): CheckoutStatus {
+  const isAlarming = snapshot.hasTag("insisting") && context.retry.failures > context.policy.undoRetryMax;
+  if (isAlarming || (snapshot.hasTag("deferred") && context.retry.failures > 0)) return "NEEDS_ATTENTION";
+  if (snapshot.matches("COMPLETED")) return "CONFIRMED";
+  if (snapshot.matches("ROLLEDBACK")) return "ROLLED_BACK";
+  if (snapshot.hasTag("undoing")) return "ROLLING_BACK";
+  return snapshot.hasTag("awaitingPayment") ? "AWAITING_PAYMENT" : "PROCESSING";
 }

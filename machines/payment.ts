@@ -1,0 +1,150 @@
+/**
+ * What a payment outcome means for a checkout: one path for all doors (reply, webhook, poll). Pure.
+ * A success pays only with the exact amount and currency; everything else that was captured is owed back.
+ */
+import type { Capture, CheckoutContext, OwedRefund, Payment, PaymentAttempt, Refund, RefundReason } from "./context.ts";
+import { PAYMENT_EVENT_TYPES, type PaymentEvent } from "./events.ts";
+import type { PaymentReport } from "./step-inputs.ts";
+
+/** News about a payment, whichever way it came. */
+interface PaymentNews {
+  readonly captures: readonly Capture[];
+  /** An attempt that failed; `attemptId` null = the open one. */
+  readonly failed: { readonly attemptId: string | null; readonly code: string } | null;
+}
+
+/**
+ * The payment after an event of any kind, while the checkout can still be confirmed or already is: an
+ * inbound payment event, the reply to an attempt, or the provider's report. Other events change nothing.
+ */
+export function paymentAfter(context: CheckoutContext, event: unknown): Payment {
+  if (isPaymentEvent(event)) return withNews(context, newsOfEvent(event));
+  const output = outputIn(event);
+  if (output === null || !("outcome" in output)) return context.payment;
+  if ("captures" in output) return withNews(context, newsOfReport(output as PaymentReport));
+  return withAttempt(context, output as PaymentAttempt);
+}
+
+/** The payment after the reply to its newest attempt. A failure may have been heard of before the reply. */
+export function withAttempt(context: CheckoutContext, attempt: PaymentAttempt): Payment {
+  const { attemptId, outcome, pcrId } = attempt;
+  const open: Payment = {
+    ...context.payment,
+    pcrId,
+    attemptId,
+    status: context.payment.settledBy === null ? "REQUIRES_ACTION" : "CAPTURED",
+    nextAction: outcome.kind === "pending" ? outcome.nextAction : null,
+  };
+  const known = open.failedAttemptIds.includes(attemptId) && open.settledBy === null ? declined(open, "FAILED") : open;
+  return withNews({ ...context, payment: known }, newsOfOutcome(attemptId, outcome));
+}
+
+/** The payment after a capture that comes too late to pay: it is owed back. Other events change nothing. */
+export function withLateCapture(payment: Payment, event: unknown): Payment {
+  if (!isPaymentEvent(event)) return payment;
+  return newsOfEvent(event).captures.reduce(
+    (current, capture) => (isKnown(current, capture) ? current : owing(current, capture, "LATE")),
+    payment,
+  );
+}
+
+/** The payment after captures were given back; a reversal also gives back the capture that would have paid. */
+export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payment {
+  const fresh = refunds.filter((refund) => !payment.refunds.some((known) => known.pspReference === refund.pspReference));
+  const given = new Set(refunds.map((refund) => refund.pspReference));
+  return {
+    ...payment,
+    settledBy: payment.settledBy !== null && given.has(payment.settledBy.pspReference) ? null : payment.settledBy,
+    owed: payment.owed.filter((owed) => !given.has(owed.pspReference)),
+    refunds: [...payment.refunds, ...fresh],
+  };
+}
+
+export function attemptsLeft(context: CheckoutContext): number {
+  return Math.max(0, context.policy.paymentAttemptsMax - context.payment.round);
+}
+
+function withNews(context: CheckoutContext, news: PaymentNews): Payment {
+  const paid = news.captures.reduce((payment, capture) => withCapture(context, payment, capture), context.payment);
+  return news.failed === null ? paid : withFailedAttempt(paid, news.failed);
+}
+
+function newsOfEvent(event: PaymentEvent): PaymentNews {
+  const attemptId = event.data.attemptId ?? null;
+  switch (event.type) {
+    case "payment_collection_requirement_success":
+      return { captures: [event.data], failed: null };
+    case "payment_collection_requirement_failed":
+      return { captures: [], failed: { attemptId, code: event.data.code } };
+    case "payment_collection_requirement_expired":
+      return { captures: [], failed: { attemptId, code: "EXPIRED" } };
+  }
+}
+
+function newsOfReport(report: PaymentReport): PaymentNews {
+  return { ...newsOfOutcome(report.attemptId, report.outcome), captures: report.captures };
+}
+
+function newsOfOutcome(attemptId: string, outcome: PaymentReport["outcome"]): PaymentNews {
+  switch (outcome.kind) {
+    case "captured":
+      return { captures: [outcome], failed: null };
+    case "declined":
+      return { captures: [], failed: { attemptId, code: outcome.code } };
+    case "cancelled":
+      return { captures: [], failed: { attemptId, code: "CANCELLED" } };
+    case "pending":
+      return { captures: [], failed: null };
+  }
+}
+
+function isPaymentEvent(event: unknown): event is PaymentEvent {
+  return (PAYMENT_EVENT_TYPES as readonly unknown[]).includes((event as { readonly type?: unknown }).type);
+}
+
+function outputIn(event: unknown): object | null {
+  const { output } = event as { readonly output?: unknown };
+  return typeof output === "object" && output !== null ? output : null;
+}
+
+function withCapture(context: CheckoutContext, payment: Payment, capture: Capture): Payment {
+  if (isKnown(payment, capture)) return payment;
+  if (!matches(context, capture)) {
+    const spent = payment.status === "REQUIRES_ACTION" ? declined(payment, "AMOUNT_MISMATCH") : payment;
+    return owing(spent, capture, "AMOUNT_MISMATCH");
+  }
+  if (payment.settledBy !== null) return owing(payment, capture, "DUPLICATE");
+  return { ...payment, status: "CAPTURED", settledBy: captureOf(capture), nextAction: null, declineCode: null };
+}
+
+function withFailedAttempt(payment: Payment, failed: { readonly attemptId: string | null; readonly code: string }): Payment {
+  const attemptId = failed.attemptId ?? payment.attemptId;
+  if (attemptId !== null && payment.failedAttemptIds.includes(attemptId)) return payment;
+  const noted = attemptId === null ? payment : { ...payment, failedAttemptIds: [...payment.failedAttemptIds, attemptId] };
+  // FAILED is not final at real providers, and news of an older attempt says nothing about the open one.
+  const isOpenAttempt = attemptId === payment.attemptId && payment.status === "REQUIRES_ACTION";
+  return isOpenAttempt ? declined(noted, failed.code) : noted;
+}
+
+function declined(payment: Payment, code: string): Payment {
+  return { ...payment, status: "DECLINED", declineCode: code, nextAction: null };
+}
+
+function owing(payment: Payment, capture: Capture, reason: RefundReason): Payment {
+  const owed: OwedRefund = { ...captureOf(capture), reason };
+  return { ...payment, owed: [...payment.owed, owed] };
+}
+
+function isKnown(payment: Payment, capture: Capture): boolean {
+  const isSame = (other: Capture) => other.pspReference === capture.pspReference;
+  return (payment.settledBy !== null && isSame(payment.settledBy)) || payment.owed.some(isSame) || payment.refunds.some(isSame);
+}
+
+function matches(context: CheckoutContext, capture: Capture): boolean {
+  return context.invoice !== null && capture.amount === context.invoice.payable && capture.currency === context.invoice.currency;
+}
+
+/** Only the three fields that are money: outcomes carry more. */
+function captureOf(capture: Capture): Capture {
+  return { pspReference: capture.pspReference, amount: capture.amount, currency: capture.currency };
+}

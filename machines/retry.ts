@@ -1,0 +1,37 @@
+/** When a failed step is tried again. Pure: time and jitter come in with the failure's event. */
+import type { Retry } from "./context.ts";
+import type { StepFailure } from "./errors.ts";
+import type { Stamp } from "./events.ts";
+
+export interface RetryLimits {
+  /** Further tries after the first. */
+  readonly retryMax: number;
+  /** Time since the first failure within which a try may begin. */
+  readonly budgetMs: number;
+}
+
+const FIRST_DELAY_MS = 200;
+const DELAY_MAX_MS = 30_000;
+
+/** Whether this failure leads to another try: it may work later, and neither tries nor time are used up. */
+export function mayRetry(retry: Retry, failure: StepFailure, stamp: Stamp, limits: RetryLimits): boolean {
+  if (failure.class !== "TRANSIENT" || retry.failures >= limits.retryMax) return false;
+  const now = stamp.at ?? 0;
+  return now + delayAfter(retry, failure, stamp) - (retry.firstFailedAt ?? now) <= limits.budgetMs;
+}
+
+/** The retry state after one more failure; `failures` stops at `failuresMax`. */
+export function afterFailure(retry: Retry, failure: StepFailure, stamp: Stamp, failuresMax: number): Retry {
+  return {
+    failures: Math.min(retry.failures + 1, failuresMax),
+    firstFailedAt: retry.firstFailedAt ?? stamp.at ?? 0,
+    delayMs: delayAfter(retry, failure, stamp),
+  };
+}
+
+/** Doubles from 200 ms to 30 s, half of it jitter; a callee's Retry-After is a floor. */
+function delayAfter(retry: Retry, failure: StepFailure, stamp: Stamp): number {
+  const full = Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** retry.failures);
+  const jittered = Math.round(full / 2 + (full / 2) * (stamp.jitter ?? 0));
+  return Math.max(jittered, failure.retryAfterMs ?? 0);
+}
