@@ -57,6 +57,13 @@ export const contexts = checkoutd.table(
       .on(table.wakeAt)
       .where(sql`${table.wakeAt} is not null`),
     index("contexts_user").on(table.userId),
+    index("contexts_created_at").on(table.createdAt),
+    // Exactly those that nobody owns and that have something to do besides a timer: short, whatever waits for payment.
+    index("contexts_runnable")
+      .on(table.id)
+      .where(
+        sql`${table.owner} is null and ${table.parkedReason} is null and (${table.signals} > ${table.consumed} or (${table.finishedAt} is null and ${table.wakeAt} is null))`,
+      ),
   ],
 );
 
@@ -82,6 +89,8 @@ export const snapshots = checkoutd.table("snapshots", {
   contextId: text("context_id").primaryKey(),
   seq: integer("seq").notNull(),
   snapshot: jsonb("snapshot").notNull(),
+  /** The timers that were set at that moment: id → due, in milliseconds since the epoch. */
+  timers: jsonb("timers").notNull(),
 });
 
 /** The request as the client sent it. The only place of personal data; may be erased. */
@@ -111,10 +120,14 @@ export const liveCarts = checkoutd.table("live_carts", {
   contextId: text("context_id").notNull(),
 });
 
-export const livePaymentGroups = checkoutd.table("live_payment_groups", {
-  paymentGroupId: text("payment_group_id").primaryKey(),
-  contextId: text("context_id").notNull(),
-});
+export const livePaymentGroups = checkoutd.table(
+  "live_payment_groups",
+  {
+    paymentGroupId: text("payment_group_id").primaryKey(),
+    contextId: text("context_id").notNull(),
+  },
+  (table) => [index("live_payment_groups_context").on(table.contextId)],
+);
 
 /** What is known of a cart over all its checkouts: so that a fresh key after COMPLETED doesn't sell twice. */
 export const cartVersions = checkoutd.table("cart_versions", {
@@ -142,8 +155,9 @@ export const outbox = checkoutd.table(
   },
   (table) => [
     primaryKey({ columns: [table.contextId, table.eventSeq] }),
+    // The relay's order: what failed often comes after what never did, so a poison event holds nobody up.
     index("outbox_pending")
-      .on(table.contextId, table.eventSeq)
+      .on(table.tries, table.committedAt)
       .where(sql`${table.acknowledgedAt} is null`),
   ],
 );
@@ -157,6 +171,8 @@ export const inbox = checkoutd.table(
     contextId: text("context_id"),
     pcrId: text("pcr_id").notNull(),
     event: jsonb("event").notNull(),
+    /** The order of arrival: PGlite's clock counts milliseconds, in which several events may arrive. */
+    arrival: bigint("arrival", { mode: "number" }).notNull().generatedAlwaysAsIdentity(),
     receivedAt: instant("received_at").notNull().defaultNow(),
     consumedSeq: integer("consumed_seq"),
   },

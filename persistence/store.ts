@@ -39,7 +39,7 @@ export interface NewCheckout extends CheckoutIdentity {
   readonly owner: string;
   readonly commitId: string;
   readonly entry: JournalEntry;
-  readonly snapshot: unknown;
+  readonly checkpoint: Checkpoint;
 }
 
 /** Why a new checkout was not created. Nothing was written. */
@@ -80,7 +80,7 @@ export interface Commit {
   /** Absolute milliseconds; null = no timer; undefined = unchanged (keeps the update HOT). */
   readonly wakeAt?: number | null;
   /** Present when this transition is a checkpoint: it waits, ends or is handed over. */
-  readonly snapshot?: unknown;
+  readonly checkpoint?: Checkpoint;
   /** Stored as the answer of the idempotency key unless there is one already. */
   readonly answer?: StoredAnswer;
   /** Frees the cart and the payment groups; the cart's version is completed when `completed`. */
@@ -91,6 +91,12 @@ export interface Commit {
   readonly finished?: boolean;
   /** Inbox rows that this transition consumes. */
   readonly consumes?: readonly InboxKey[];
+}
+
+/** XState's own persisted snapshot, and the timers that were set at that moment (id → due, ms since the epoch). */
+export interface Checkpoint {
+  readonly snapshot: unknown;
+  readonly timers: Readonly<Record<string, number>>;
 }
 
 export interface InboxKey {
@@ -116,7 +122,7 @@ export interface StoredCheckout extends CheckoutIdentity {
   readonly signals: number;
   readonly parkedReason: string | null;
   readonly createdAt: number;
-  readonly snapshot: { readonly seq: number; readonly snapshot: unknown };
+  readonly checkpoint: Checkpoint & { readonly seq: number };
   readonly entries: readonly JournalEntry[];
 }
 
@@ -182,7 +188,7 @@ export interface Store {
   claim(id: string, nodeId: string): Promise<number | null>;
 
   /** Gives a checkout back without a transition; refused silently when the fence is old. */
-  passivate(id: string, fence: number, snapshot: unknown, seq: number): Promise<void>;
+  passivate(id: string, fence: number, seq: number, checkpoint: Checkpoint): Promise<void>;
 
   /** Takes a checkout out of the traffic until an operator acts. */
   park(id: string, fence: number, reason: string): Promise<void>;
@@ -209,4 +215,7 @@ export interface Store {
 
   /** Ends a lease: others take over at once. */
   endLease(nodeId: string): Promise<void>;
+
+  /** Ends every lease but this node's. Only for a database that provably has one process: an embedded one. */
+  endOtherLeases(nodeId: string): Promise<void>;
 }

@@ -1,0 +1,88 @@
+/** Who acts on which checkout: node leases, claims and fences, all judged by the database's clock. */
+import type { Database } from "./connect.ts";
+
+/** A checkout that was claimed this often since its last commit crashes its node, and is parked instead. */
+const CLAIMS_WITHOUT_PROGRESS_MAX = 5;
+/** Other nodes look at the same candidates; with some to spare, each finds rows that nobody has locked. */
+const CANDIDATES_PER_CLAIM = 4;
+
+export async function claimRunnable(database: Database, nodeId: string, limit: number): Promise<readonly string[]> {
+  const claimed = await database.rows<{ id: string }>(CLAIM_RUNNABLE, [nodeId, limit]);
+  return claimed.map((row) => row.id);
+}
+
+export async function claimOne(database: Database, id: string, nodeId: string): Promise<number | null> {
+  const [claimed] = await database.rows<{ fence: number }>(CLAIM_ONE, [nodeId, 1, id]);
+  return claimed?.fence ?? null;
+}
+
+export async function heartbeat(database: Database, nodeId: string, ttlMs: number): Promise<boolean> {
+  return (await database.rows(HEARTBEAT, [nodeId, ttlMs])).length > 0;
+}
+
+export async function endLease(database: Database, nodeId: string): Promise<void> {
+  // Ended, not deleted: a late heartbeat of the same process must find that it is over.
+  await database.rows("update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id = $1", [nodeId]);
+}
+
+export async function endOtherLeases(database: Database, nodeId: string): Promise<void> {
+  await database.rows("update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id <> $1", [nodeId]);
+}
+
+const HAS_LIVE_OWNER = `exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > clock_timestamp())`;
+
+/*
+ * 1. candidates  seen without a lock, with the fence that they had.
+ * 2. locked      those still at that fence: a claim that committed meanwhile has raised it. (Asking again whether
+ *                the owner is alive would not do: a recheck under FOR UPDATE doesn't run the anti-join anew.)
+ *                SKIP LOCKED: whoever holds a row's lock is committing or claiming it.
+ * 3. claimed     a new fence each; or parked, when it was claimed too often without a commit.
+ * A node whose own lease is over gets nothing.
+ */
+const claim = (candidates: string) => `
+with candidates as materialized (${candidates}), locked as materialized (
+  select c.id from checkoutd.contexts c join candidates k on k.id = c.id and k.fence = c.fence
+  where c.parked_reason is null
+    and exists (select from checkoutd.nodes n where n.id = $1 and n.lease_until > clock_timestamp())
+  limit $2 for update of c skip locked
+), claimed as (
+  update checkoutd.contexts c
+  set fence = c.fence + 1,
+    claims_without_progress = c.claims_without_progress + 1,
+    owner = case when c.claims_without_progress < ${CLAIMS_WITHOUT_PROGRESS_MAX} then $1 end,
+    parked_reason = case when c.claims_without_progress < ${CLAIMS_WITHOUT_PROGRESS_MAX} then null
+      else 'claimed ' || c.claims_without_progress || ' times without progress; the last owner was ' || coalesce(c.owner, 'nobody') end
+  from locked l where c.id = l.id
+  returning c.id, c.fence, c.owner
+)
+select id, fence from claimed where owner is not null`;
+
+/** One branch an index; what a finished checkout without signals or timer has left to do is nothing. */
+const CLAIM_RUNNABLE = claim(`
+  (select c.id, c.fence from checkoutd.contexts c
+    where c.owner is not null and c.parked_reason is null and not ${HAS_LIVE_OWNER}
+      and (c.finished_at is null or c.signals > c.consumed or c.wake_at <= clock_timestamp())
+    limit $2::int * ${CANDIDATES_PER_CLAIM})
+  union
+  (select c.id, c.fence from checkoutd.contexts c
+    where c.owner is null and c.parked_reason is null and c.wake_at <= clock_timestamp()
+    order by c.wake_at limit $2::int * ${CANDIDATES_PER_CLAIM})
+  union
+  (select c.id, c.fence from checkoutd.contexts c
+    where c.owner is null and c.parked_reason is null
+      and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null))
+    order by c.id limit $2::int * ${CANDIDATES_PER_CLAIM})`);
+
+const CLAIM_ONE = claim(`
+  select c.id, c.fence from checkoutd.contexts c
+  where c.id = $3 and (c.owner is null or c.owner = $1 or not ${HAS_LIVE_OWNER})`);
+
+/** Prolongs only what is not over. Leases that ended a day ago are forgotten on the way. */
+const HEARTBEAT = `
+with forgotten as (
+  delete from checkoutd.nodes where id in (
+    select id from checkoutd.nodes where lease_until < clock_timestamp() - interval '1 day' and id <> $1 for update skip locked)
+)
+insert into checkoutd.nodes as n (id, lease_until) values ($1, clock_timestamp() + $2::double precision * interval '1 ms')
+on conflict (id) do update set lease_until = excluded.lease_until where n.lease_until > clock_timestamp()
+returning n.id`;

@@ -1,0 +1,47 @@
+import { and, eq, inArray, ne } from "drizzle-orm";
+import type { Database, Orm } from "./connect.ts";
+import { livePaymentGroups } from "./schema.ts";
+
+/** Another live checkout has a group that this one needs. Thrown to roll back the groups that were free. */
+class GroupBusy extends Error {
+  constructor(readonly paymentGroupId: string) {
+    super();
+  }
+}
+
+/** All of them or none. Inserted in the order of their ids, so that two checkouts that share some never deadlock. */
+export async function claimPaymentGroups(
+  database: Database,
+  contextId: string,
+  paymentGroupIds: readonly string[],
+): Promise<{ readonly busy: string } | null> {
+  if (paymentGroupIds.length === 0) return null;
+  try {
+    await database.transaction((tx) => insertAll(tx, contextId, paymentGroupIds.toSorted()));
+    return null;
+  } catch (error) {
+    if (error instanceof GroupBusy) return { busy: error.paymentGroupId };
+    throw error;
+  }
+}
+
+async function insertAll(tx: Orm, contextId: string, paymentGroupIds: readonly string[]): Promise<void> {
+  await tx
+    .insert(livePaymentGroups)
+    .values(paymentGroupIds.map((paymentGroupId) => ({ paymentGroupId, contextId })))
+    .onConflictDoNothing();
+  const [foreign] = await tx
+    .select({ id: livePaymentGroups.paymentGroupId })
+    .from(livePaymentGroups)
+    .where(and(inArray(livePaymentGroups.paymentGroupId, [...paymentGroupIds]), ne(livePaymentGroups.contextId, contextId)))
+    .orderBy(livePaymentGroups.paymentGroupId)
+    .limit(1);
+  if (foreign !== undefined) throw new GroupBusy(foreign.id);
+  const own = await tx
+    .select({ id: livePaymentGroups.paymentGroupId })
+    .from(livePaymentGroups)
+    .where(eq(livePaymentGroups.contextId, contextId));
+  // The holder freed a group between our insert and our look: it is neither ours nor anybody's, so ask again.
+  const missing = paymentGroupIds.find((id) => !own.some((row) => row.id === id));
+  if (missing !== undefined) throw new GroupBusy(missing);
+}

@@ -1,0 +1,119 @@
+import { claimOne, claimRunnable, endLease, endOtherLeases, heartbeat } from "./claims.ts";
+import { commitParameter, commitResult, commitStatement, type CommitRow } from "./commit-statement.ts";
+import type { Database } from "./connect.ts";
+import { createCheckout, findCartConflict, findClaim, type CartConflict } from "./creation.ts";
+import { claimPaymentGroups } from "./payment-group-claims.ts";
+import * as queries from "./queries.ts";
+import type * as contract from "./store.ts";
+
+/** The store over SQL, the same on Postgres and PGlite. Almost every method is one statement, hence one transaction. */
+export class SqlStore implements contract.Store {
+  constructor(private readonly database: Database) {}
+
+  create(checkout: contract.NewCheckout): Promise<contract.CreateResult> {
+    return createCheckout(this.database, checkout);
+  }
+
+  findClaim(caller: string, idempotencyKey: string): Promise<contract.IdempotencyClaim | null> {
+    return findClaim(this.database, caller, idempotencyKey);
+  }
+
+  findCartConflict(cartId: string, cartVersion: number): Promise<CartConflict | null> {
+    return findCartConflict(this.database, cartId, cartVersion);
+  }
+
+  /**
+   * Rejects as a whole, with nothing applied, when one payload can't be stored (`\u0000`, a lone surrogate): the
+   * committer bisects, so that only the culprit is parked. A rejection by a lost connection says nothing about the
+   * outcome: ask `isLastCommit`.
+   */
+  async commit(batch: readonly contract.Commit[]): Promise<readonly contract.CommitResult[]> {
+    if (batch.length === 0) return [];
+    const rows = await this.database.rows<CommitRow>(commitStatement(batch), [commitParameter(batch)]);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return batch.map((commit) => commitResult(byId.get(commit.id)));
+  }
+
+  async isLastCommit(id: string, commitId: string): Promise<boolean> {
+    return (
+      (await this.database.rows("select from checkoutd.contexts where id = $1 and last_commit = $2", [id, commitId])).length > 0
+    );
+  }
+
+  async load(id: string): Promise<contract.StoredCheckout | null> {
+    const [row] = await this.database.rows<contract.StoredCheckout>(queries.LOAD, [id]);
+    return row ?? null;
+  }
+
+  async loadRequest(id: string): Promise<unknown> {
+    const [row] = await this.database.rows<{ body: unknown }>("select body from checkoutd.requests where context_id = $1", [id]);
+    return row?.body ?? null;
+  }
+
+  history(id: string, afterSeq: number, limit: number): Promise<readonly contract.JournalEntry[]> {
+    return this.database.rows(queries.HISTORY, [id, afterSeq, limit]);
+  }
+
+  list(limit: number): Promise<readonly contract.CheckoutSummary[]> {
+    return this.database.rows(queries.LIST, [limit]);
+  }
+
+  claimRunnable(nodeId: string, limit: number): Promise<readonly string[]> {
+    return claimRunnable(this.database, nodeId, limit);
+  }
+
+  claim(id: string, nodeId: string): Promise<number | null> {
+    return claimOne(this.database, id, nodeId);
+  }
+
+  async passivate(id: string, fence: number, seq: number, checkpoint: contract.Checkpoint): Promise<void> {
+    const { snapshot, timers } = checkpoint;
+    await this.database.rows(queries.PASSIVATE, [id, fence, seq, JSON.stringify(snapshot), JSON.stringify(timers)]);
+  }
+
+  async park(id: string, fence: number, reason: string): Promise<void> {
+    await this.database.rows(queries.PARK, [id, fence, reason]);
+  }
+
+  claimPaymentGroups(id: string, paymentGroupIds: readonly string[]): Promise<{ readonly busy: string } | null> {
+    return claimPaymentGroups(this.database, id, paymentGroupIds);
+  }
+
+  async receive(
+    source: string,
+    eventId: string,
+    contextId: string | null,
+    pcrId: string,
+    event: contract.JournaledEvent,
+  ): Promise<boolean> {
+    return (await this.database.rows(queries.RECEIVE, [source, eventId, contextId, pcrId, JSON.stringify(event)])).length > 0;
+  }
+
+  unconsumed(id: string): Promise<readonly contract.InboxEvent[]> {
+    return this.database.rows(queries.UNCONSUMED, [id]);
+  }
+
+  unpublished(limit: number): Promise<readonly contract.PublishedEvent[]> {
+    return this.database.rows(queries.UNPUBLISHED, [limit]);
+  }
+
+  async markPublished(contextId: string, eventSeq: number, acknowledged: boolean): Promise<void> {
+    await this.database.rows(queries.MARK_PUBLISHED, [contextId, eventSeq, acknowledged]);
+  }
+
+  events(contextId: string): Promise<readonly contract.PublishedEvent[]> {
+    return this.database.rows(queries.EVENTS, [contextId]);
+  }
+
+  heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
+    return heartbeat(this.database, nodeId, ttlMs);
+  }
+
+  endLease(nodeId: string): Promise<void> {
+    return endLease(this.database, nodeId);
+  }
+
+  endOtherLeases(nodeId: string): Promise<void> {
+    return endOtherLeases(this.database, nodeId);
+  }
+}

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Database } from "../../persistence/connect.ts";
+import { openEmbedded } from "../../persistence/embedded-database.ts";
+import { migrate } from "../../persistence/migrate.ts";
+import { connectPostgres } from "../../persistence/postgres-database.ts";
+import { SqlStore } from "../../persistence/sql-store.ts";
+import { commitAfter, commitOne, createdCheckout, passivated, receivePayment } from "../conformance/store-fixtures.ts";
+import { storeConformance } from "../conformance/store.ts";
+import { createTestDatabase, describeOn } from "../support/server.ts";
+
+storeConformance("SQL on PGlite", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "checkoutd-store-"));
+  const database = await openEmbedded(directory);
+  await migrate(database);
+  const close = async () => {
+    await database.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  return { store: new SqlStore(database), close };
+});
+
+describeOn("postgres", "on a real Postgres", (url) => {
+  storeConformance("SQL on Postgres", async () => {
+    const { database, drop } = await migratedDatabase(url);
+    return { store: new SqlStore(database), close: drop };
+  });
+
+  let database: Database;
+  let store: SqlStore;
+  let drop: () => Promise<void>;
+  beforeAll(async () => {
+    ({ database, drop } = await migratedDatabase(url));
+    store = new SqlStore(database);
+  });
+  afterAll(() => drop());
+
+  test("happy-path commits are HOT updates: they touch no index", async () => {
+    const checkouts = await Promise.all(Array.from({ length: 40 }, () => createdCheckout(store)));
+    const before = await updates(database);
+    const commits = 8;
+    for (let seq = 1; seq <= commits; seq++) {
+      // One batch in two carries an event, as STEP_8's does: it takes the full statement.
+      const events = seq % 2 === 0 ? [{ type: "line_items_updated", data: {} }] : [];
+      await store.commit(checkouts.map(({ id }) => commitAfter(id, seq, { events })));
+    }
+    const after = await updates(database);
+    const total = after.all - before.all;
+    expect(total).toBe(commits * checkouts.length);
+    expect((after.hot - before.hot) / total).toBeGreaterThan(0.95);
+  });
+
+  test("a commit that waited for an arriving event counts it and consumes what it took", async () => {
+    const { id } = await createdCheckout(store);
+    const consumed = await receivePayment(store, id);
+    let commit: Promise<unknown> = Promise.resolve();
+    // Holds the checkout's row as `receive` does, until the commit is seen waiting for it.
+    await holdingRow(database, id, async () => {
+      commit = commitOne(store, commitAfter(id, 1, { consumes: [consumed], events: [{ type: "note", data: {} }] }));
+      await until(() => isBlocked(database));
+    });
+    expect(await commit).toEqual({ kind: "applied", signals: 1 });
+    expect((await store.events(id)).map((event) => event.eventSeq)).toEqual([1]);
+  });
+
+  test("a claim passes by a row that is locked", async () => {
+    const { id } = await passivated(store, 1);
+    await holdingRow(database, id, async () => {
+      await store.heartbeat("node_impatient", 60_000);
+      expect(await store.claimRunnable("node_impatient", 100)).not.toContain(id);
+      expect(await store.claim(id, "node_impatient")).toBeNull();
+    });
+  });
+});
+
+async function migratedDatabase(url: string): Promise<{ database: Database; drop: () => Promise<void> }> {
+  const created = await createTestDatabase(url);
+  const database = connectPostgres(created.url);
+  await migrate(database);
+  const drop = async () => {
+    await database.close();
+    await created.drop();
+  };
+  return { database, drop };
+}
+
+/** Raises `signals` in an open transaction while `work` runs. */
+async function holdingRow(database: Database, id: string, work: () => Promise<void>): Promise<void> {
+  await database.transaction(async (tx) => {
+    await tx.execute(sql`update checkoutd.contexts set signals = signals + 1 where id = ${id}`);
+    await work();
+  });
+}
+
+async function isBlocked(database: Database): Promise<boolean> {
+  const rows = await database.rows(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%jsonb_to_recordset%'",
+  );
+  return rows.length > 0;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition()));
+}
+
+async function updates(database: Database): Promise<{ all: number; hot: number }> {
+  // A backend reports its counts when it is idle for a moment, or when it is told to.
+  await Promise.all(Array.from({ length: 10 }, () => database.rows("select pg_stat_force_next_flush(), pg_sleep(0.05)")));
+  await database.rows("select pg_stat_clear_snapshot()");
+  const [row] = await database.rows<{ all: number; hot: number }>(
+    `select n_tup_upd as "all", n_tup_hot_upd as hot from pg_stat_user_tables where relname = 'contexts'`,
+  );
+  return row ?? { all: 0, hot: 0 };
+}
