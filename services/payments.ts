@@ -1,0 +1,215 @@
+import type { Capture, OwedRefund, PaymentAttempt, PaymentOutcome, Refund, RefundReason } from "../machines/context.ts";
+import { TerminalError, TransientError } from "../machines/errors.ts";
+import { refundKey } from "../machines/keys.ts";
+import type { Database } from "../persistence/connect.ts";
+import type { Ids } from "../steps/ports.ts";
+import type { Call, PaymentRequest, Payments, PaymentStatusReport } from "../steps/services.ts";
+import { EffectLog } from "./effect-log.ts";
+import { attemptStatusOf, heldCaptures, outcomeOf, reportOf, type AttemptCharge } from "./payment-outcome.ts";
+import type { Charge, PaymentProvider } from "./payment-provider.ts";
+import { PaymentRecords, reversed, type AttemptRow, type OpenedAttempt, type PcrRow } from "./payment-records.ts";
+
+export interface PaymentDeps {
+  readonly database: Database;
+  readonly ids: Ids;
+  readonly provider: PaymentProvider;
+}
+
+/**
+ * Payment collection requirements (PCR) over a provider. The intent is durable before the provider is
+ * called, under the same key, so whatever crashes in between can be repeated or undone by that key.
+ * The provider is the authority on money; our rows only remember what it said.
+ */
+export class SqlPayments implements Payments {
+  readonly #provider: PaymentProvider;
+  readonly #effects: EffectLog;
+  readonly #records: PaymentRecords;
+
+  constructor(deps: PaymentDeps) {
+    this.#provider = deps.provider;
+    this.#effects = new EffectLog(deps.database);
+    this.#records = new PaymentRecords(deps.database, deps.ids);
+  }
+
+  async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt> {
+    const opened = await this.#effects.perform<OpenedAttempt>(REQUEST, call, async (tx) => ({
+      result: await this.#records.openRequest(tx, call),
+      before: null,
+    }));
+    return this.#collect(opened, call.signal);
+  }
+
+  async createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt> {
+    const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
+    if (pcr.reversedAt !== null) throw reversed(pcr.id);
+    // A repeated call goes on with its own attempt: the earlier ones were closed before it was opened.
+    if (!(await this.#records.hasAttempt(call.key))) {
+      const earlier = await this.#close(pcr, call.signal, call.round);
+      const report = reportOf(pcr, earlier);
+      if (report?.outcome.kind === "captured") return { pcrId: pcr.id, attemptId: report.attemptId, outcome: report.outcome };
+    }
+    const opened = await this.#effects.perform<OpenedAttempt>("createPaymentAttempt", call, async (tx) => ({
+      result: await this.#records.openAttempt(tx, call),
+      before: null,
+    }));
+    return this.#collect(opened, call.signal);
+  }
+
+  async getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentStatusReport> {
+    const pcr = await this.#records.pcr(query.pcrId, query.executionContextId);
+    const found: AttemptCharge[] = [];
+    for (const attempt of await this.#records.attempts(pcr.id)) {
+      const chargeId = await this.#chargeId(pcr, attempt);
+      const charge = chargeId === null ? null : await this.#provider.retrieve({ chargeId });
+      found.push({ attempt, charge });
+    }
+    return reportOf(pcr, found) ?? noAttempt(pcr);
+  }
+
+  async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentStatusReport> {
+    const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
+    return reportOf(pcr, await this.#close(pcr, call.signal)) ?? noAttempt(pcr);
+  }
+
+  async reversePaymentRequest(
+    call: Call & { readonly owed: readonly OwedRefund[] },
+  ): Promise<{ readonly refunds: readonly Refund[] }> {
+    await this.#effects.undo<OpenedAttempt>(REQUEST, call, async (tx) => {
+      await this.#records.markReversed(tx, call.executionContextId);
+      return { conflicts: [] };
+    });
+    const pcr = await this.#records.pcrOf(call.executionContextId);
+    if (pcr === null) return { refunds: [] };
+    for (let pass = 1; pass <= REVERSAL_PASSES_MAX; pass++) {
+      if (await this.#reverseOnce(pcr, call)) continue;
+      const begun = await this.#records.refunds(pcr.id);
+      return { refunds: begun.map(({ refund }) => refund) };
+    }
+    throw new TransientError("REVERSAL_INCOMPLETE", `The provider still holds money of ${pcr.id}. Reverse it again.`);
+  }
+
+  async refundCapture(
+    call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason },
+  ): Promise<Refund> {
+    const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
+    return this.#refund(pcr, call.key, call.capture, call.reason, call.signal);
+  }
+
+  /** Charges an opened attempt under its key, or finds out what an earlier try under that key came to. */
+  async #collect(opened: OpenedAttempt, signal: AbortSignal | undefined): Promise<PaymentAttempt> {
+    const { pcr, attempt } = await this.#records.attempt(opened.attemptId);
+    if (pcr.reversedAt !== null) throw reversed(pcr.id);
+    if (attempt.outcome !== null) return { ...opened, outcome: attempt.outcome };
+    if (isFree(pcr)) {
+      const outcome: PaymentOutcome = { kind: "captured", pspReference: `free_${pcr.id}`, amount: 0, currency: pcr.currency };
+      return { ...opened, outcome: await this.#records.recordOutcome(attempt, "CAPTURED", outcome) };
+    }
+    const chargeId = attempt.chargeId ?? (await this.#create(pcr, attempt, signal)).chargeId;
+    signal?.throwIfAborted();
+    const charge = await this.#provider.confirm({ chargeId, ...withSignal(signal) });
+    const outcome = await this.#records.recordOutcome(attempt, attemptStatusOf(charge), outcomeOf(pcr, charge));
+    return { ...opened, outcome };
+  }
+
+  async #create(pcr: PcrRow, attempt: AttemptRow, signal: AbortSignal | undefined): Promise<Charge> {
+    signal?.throwIfAborted();
+    // From our rows, never from the call: the same key must say the same, whatever a retry was given.
+    const charge = await this.#provider.create({
+      key: attempt.key,
+      executionContextId: pcr.contextId,
+      pcrId: pcr.id,
+      attemptId: attempt.id,
+      amount: pcr.amount,
+      currency: pcr.currency,
+      method: attempt.method,
+      instrumentId: attempt.instrumentId,
+      expiresAt: pcr.dueAt.getTime(),
+      ...(attempt.returnUrl === null ? {} : { returnUrl: attempt.returnUrl }),
+      ...withSignal(signal),
+    });
+    await this.#records.recordCharge(attempt.id, charge.chargeId);
+    return charge;
+  }
+
+  /** Null when the provider refused to create a charge: then nothing can be held. */
+  async #chargeId(pcr: PcrRow, attempt: AttemptRow, signal?: AbortSignal): Promise<string | null> {
+    if (attempt.chargeId !== null) return attempt.chargeId;
+    if (isFree(pcr)) return null;
+    // It isn't known whether a charge exists. Repeated under its key it moves no money, and gives us its id.
+    try {
+      return (await this.#create(pcr, attempt, signal)).chargeId;
+    } catch (error) {
+      if (error instanceof TerminalError) return null;
+      throw error;
+    }
+  }
+
+  /** Cancels what isn't captured, of all attempts or of those before a round; says what the provider then answers. */
+  async #close(pcr: PcrRow, signal?: AbortSignal, beforeRound?: number): Promise<readonly AttemptCharge[]> {
+    const closed: AttemptCharge[] = [];
+    for (const attempt of await this.#records.attempts(pcr.id, beforeRound)) {
+      const chargeId = await this.#chargeId(pcr, attempt, signal);
+      const charge = chargeId === null ? null : await this.#provider.cancel({ chargeId, ...withSignal(signal) });
+      if (!isFree(pcr)) await this.#records.recordClosed(attempt, attemptStatusOf(charge), charge?.captures ?? []);
+      closed.push({ attempt, charge });
+    }
+    return closed;
+  }
+
+  /** One look at the provider's truth; true = there was something to give back or to wait for, so look again. */
+  async #reverseOnce(pcr: PcrRow, call: Call & { readonly owed: readonly OwedRefund[] }): Promise<boolean> {
+    const closed = await this.#close(pcr, call.signal);
+    const reasons = new Map(call.owed.map((owed) => [owed.pspReference, owed.reason]));
+    const begun = await this.#records.refunds(pcr.id);
+    const refunded = new Set(begun.filter((one) => one.isAccepted).map((one) => one.refund.pspReference));
+    // Also what the provider no longer shows as held: a refund whose answer was lost must still become known,
+    // and an owed capture is one of which an event that we believed said that it was taken.
+    const candidates = [...closed.flatMap(heldCaptures), ...call.owed, ...begun.map((one) => one.refund)];
+    const held = new Map<string, Capture>(candidates.map((one) => [one.pspReference, one]));
+    let isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
+    for (const capture of held.values()) {
+      if (refunded.has(capture.pspReference) || capture.amount === 0) continue;
+      const reason = reasons.get(capture.pspReference) ?? "ROLLBACK";
+      await this.#refund(pcr, refundKey(pcr.contextId, capture.pspReference), capture, reason, call.signal);
+      isUnfinished = true;
+    }
+    return isUnfinished;
+  }
+
+  async #refund(
+    pcr: PcrRow,
+    key: string,
+    capture: Capture,
+    reason: RefundReason,
+    signal: AbortSignal | undefined,
+  ): Promise<Refund> {
+    const { refund, isAccepted } = await this.#records.beginRefund(key, pcr.id, capture, reason);
+    if (isAccepted) return refund;
+    signal?.throwIfAborted();
+    const accepted =
+      refund.amount === 0
+        ? null
+        : await this.#provider.refund({ key, pcrId: pcr.id, pspReference: refund.pspReference, ...withSignal(signal) });
+    await this.#records.acceptRefund(key, pcr.id, refund, accepted?.refundId ?? null);
+    return refund;
+  }
+}
+
+const REQUEST = "createPaymentRequest";
+/** Passes over the provider's truth before an operator or a later try goes on: captures may land while we look. */
+const REVERSAL_PASSES_MAX = 5;
+/** No money will be taken any more, as far as the provider can promise; a late success is a new fact. */
+const FINISHED: ReadonlySet<Charge["status"]> = new Set(["captured", "declined", "cancelled"]);
+
+/** Nothing to pay: the provider never hears of it. */
+function isFree(pcr: PcrRow): boolean {
+  return pcr.amount === 0;
+}
+
+function withSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+function noAttempt(pcr: PcrRow): never {
+  throw new TerminalError("ATTEMPT_UNKNOWN", `The payment request ${pcr.id} has no attempt.`);
+}
