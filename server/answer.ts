@@ -1,0 +1,102 @@
+/**
+ * What an initiate comes to. The answer of a checkout that waits for payment or has ended is stored and
+ * replayed byte for byte; an unfinished one is told anew each time. Pure.
+ */
+import { z } from "@hono/zod-openapi";
+import type { LastError } from "../machines/context.ts";
+import type { CheckoutView } from "../machines/view.ts";
+import type { StoredAnswer } from "../persistence/store.ts";
+import { checkoutBody, invoiceBody, publicMessage } from "./checkout-body.ts";
+import { problem, type Problem, type ProblemCode, type RollbackState } from "./problems.ts";
+import { invoiceBodySchema } from "./response-schema.ts";
+
+/** Null = not an answer to keep: it still steps, undoes, or waits for an operator. */
+export function answerFor(view: CheckoutView): StoredAnswer | null {
+  if (view.state === "ROLLEDBACK") return stored(rollbackProblem(view, "DONE"));
+  if (view.status === "AWAITING_PAYMENT" || view.state === "COMPLETED") {
+    return { status: 200, body: JSON.stringify(checkoutBody(view)) };
+  }
+  return null;
+}
+
+export function unfinishedProblem(view: CheckoutView): Problem {
+  if (view.status === "ROLLING_BACK") return rollbackProblem(view, "IN_PROGRESS");
+  const isUndoing = view.state === "PROCESSING" || view.state === "ROLLEDBACK";
+  if (view.status === "NEEDS_ATTENTION" && isUndoing) return rollbackProblem(view, "NEEDS_ATTENTION");
+  const { lastError, retry } = view.context;
+  const why =
+    lastError === null || retry.failures === 0
+      ? `The checkout has come to ${view.state} and goes on.`
+      : `${view.state} failed with ${lastError.code} (${retry.failures} so far) and will be tried again.`;
+  return problem("RETRY_SCHEDULED", `${why} Send the same request with the same Idempotency-Key after Retry-After to join it.`, {
+    executionContextId: view.executionContextId,
+    retryScheduled: true,
+  });
+}
+
+function stored(content: Problem): StoredAnswer {
+  return { status: content.status, body: JSON.stringify(content) };
+}
+
+function rollbackProblem(view: CheckoutView, rollback: RollbackState): Problem {
+  const { lastError } = view.context;
+  const base = { executionContextId: view.executionContextId, rollback };
+  if (lastError === null) return problem("CANCELLED", `The checkout was cancelled. ${undoing(rollback)}`, base);
+  const code = problemCode(lastError);
+  if (code === "STEP_FAILED") {
+    const detail = `${lastError.step} failed for good with ${lastError.code}. ${undoing(rollback)}`;
+    return problem(code, detail, { ...base, step: lastError.step, causeCode: lastError.code });
+  }
+  const detail = `${withStop(publicMessage(lastError))} ${undoing(rollback)}`;
+  return problem(code, detail, { ...extensionsOf(view, lastError, code), ...base, step: lastError.step });
+}
+
+/** A step's failure keeps these codes; any other is a participant's own word, which clients can't know. */
+const CODES_OF_STEPS = {
+  BUSINESS_RULE: "BUSINESS_RULE",
+  CANCELLED: "CANCELLED",
+  INVARIANT_VIOLATED: "UNEXPECTED",
+  LOCKED: "LOCKED",
+  PAYMENT_DECLINED: "PAYMENT_DECLINED",
+  PAYMENT_EXPIRED: "PAYMENT_EXPIRED",
+  PRICE_CHANGED: "PRICE_CHANGED",
+  UNEXPECTED: "UNEXPECTED",
+} as const satisfies Record<string, ProblemCode>;
+
+function problemCode(error: LastError): ProblemCode {
+  // A transient failure that led to a rollback has used up its budget.
+  if (error.class === "TRANSIENT") return "STEP_FAILED";
+  return isCodeOfSteps(error.code) ? CODES_OF_STEPS[error.code] : "STEP_FAILED";
+}
+
+function isCodeOfSteps(code: string): code is keyof typeof CODES_OF_STEPS {
+  return Object.hasOwn(CODES_OF_STEPS, code);
+}
+
+function undoing(rollback: RollbackState): string {
+  switch (rollback) {
+    case "DONE":
+      return "Everything that it did was undone.";
+    case "IN_PROGRESS":
+      return "What it did is being undone.";
+    case "NEEDS_ATTENTION":
+      return "What it did could not be undone yet; an operator is asked.";
+    case "NONE":
+      return "Nothing was done.";
+  }
+}
+
+/** An invoice as a step reports it: times in milliseconds, as everywhere inside. */
+const reportedInvoiceSchema = invoiceBodySchema.extend({ hash: z.string(), expiresAt: z.number() });
+
+/** PRICE_CHANGED brings the new price along, in the shape of every other invoice. */
+function extensionsOf(view: CheckoutView, error: LastError, code: ProblemCode): Readonly<Record<string, unknown>> {
+  if (code !== "PRICE_CHANGED") return error.details ?? {};
+  const reported = reportedInvoiceSchema.safeParse(error.details?.["invoice"]);
+  const invoice = reported.success ? reported.data : view.context.invoice;
+  return invoice === null ? (error.details ?? {}) : { ...error.details, invoice: invoiceBody(invoice) };
+}
+
+function withStop(sentence: string): string {
+  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+}

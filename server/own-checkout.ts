@@ -1,0 +1,19 @@
+/** Finds a checkout for the caller that it belongs to. */
+import type { CheckoutOrchestrator, StoredView } from "../runtime/orchestrator.ts";
+import { problem, type Problem } from "./problems.ts";
+
+/** Null = there is none, or it is another caller's: the two must look alike. */
+export async function ownCheckout(
+  orchestrator: Pick<CheckoutOrchestrator, "view">,
+  id: string,
+  caller: string,
+): Promise<StoredView | null> {
+  // Anything else can't be an id of ours, and some of it (NUL) can't be asked of a database.
+  if (!/^[A-Za-z0-9_-]{1,80}$/.test(id)) return null;
+  const stored = await orchestrator.view(id);
+  return stored?.caller === caller ? stored : null;
+}
+
+export function unknownCheckout(): Problem {
+  return problem("NOT_FOUND", "There is no checkout with this id that belongs to this caller.");
+}

@@ -1,0 +1,133 @@
+/** What the API answers, as zod schemas: the types of the code and /openapi.json come from here. */
+import { z } from "@hono/zod-openapi";
+import { DOCUMENTED_STATES } from "../machines/view.ts";
+
+const amount = z.int().openapi({ description: "Minor units of the currency" });
+const instant = z.string().openapi({ format: "date-time", description: "RFC 3339, UTC" });
+
+const invoiceLineSchema = z.object({
+  ref: z.string(),
+  kind: z.enum(["LINE_ITEM", "OPT_IN"]),
+  sku: z.string(),
+  quantity: z.int(),
+  unitPrice: amount,
+  discount: amount,
+  tax: amount,
+  fee: amount,
+  total: amount,
+  paymentGroupId: z.string(),
+});
+
+export const invoiceBodySchema = z
+  .object({
+    invoiceId: z.string(),
+    version: z.int(),
+    payable: amount,
+    currency: z.string(),
+    expiresAt: instant,
+    lines: z.array(invoiceLineSchema),
+  })
+  .openapi("Invoice");
+export type InvoiceBody = z.infer<typeof invoiceBodySchema>;
+
+const nextActionSchema = z.object({ type: z.string(), expiresAt: instant, url: z.string().optional() });
+
+const paymentBodySchema = z.object({
+  pcrId: z.string().nullable(),
+  attemptId: z.string().nullable(),
+  status: z.enum(["NOT_REQUESTED", "REQUIRES_ACTION", "DECLINED", "CAPTURED", "CANCELLED", "REFUNDED"]),
+  amount: amount.nullable(),
+  currency: z.string().nullable(),
+  capturedAmount: amount,
+  refundedAmount: amount,
+  attemptsLeft: z.int(),
+  nextAction: nextActionSchema.nullable(),
+});
+export type PaymentBody = z.infer<typeof paymentBodySchema>;
+
+const lineItemBodySchema = z.object({
+  ref: z.string(),
+  lineItemId: z.string(),
+  status: z.enum(["DRAFT", "UPDATED", "CONFIRMED", "REVERTED"]),
+  total: amount.nullable(),
+  preferenceIds: z.array(z.string()),
+});
+export type LineItemBody = z.infer<typeof lineItemBodySchema>;
+
+const lastErrorSchema = z.object({
+  step: z.string(),
+  class: z.enum(["TRANSIENT", "TERMINAL"]),
+  code: z.string(),
+  message: z.string(),
+});
+
+export const checkoutBodySchema = z
+  .object({
+    executionContextId: z.string(),
+    status: z.enum(["PROCESSING", "AWAITING_PAYMENT", "CONFIRMED", "ROLLING_BACK", "ROLLED_BACK", "NEEDS_ATTENTION"]),
+    state: z.enum(DOCUMENTED_STATES),
+    checkoutOrderId: z.string().nullable(),
+    orderNumber: z.string().nullable(),
+    paymentGroups: z.array(
+      z.object({ paymentGroupId: z.string(), lineItemRefs: z.array(z.string()), amount: amount.nullable() }),
+    ),
+    invoice: invoiceBodySchema.nullable(),
+    lineItems: z.array(lineItemBodySchema),
+    optInIds: z.array(z.string()),
+    preferenceIds: z.array(z.string()),
+    payment: paymentBodySchema,
+    lastError: lastErrorSchema.nullable(),
+    links: z.object({ self: z.string(), stream: z.string(), history: z.string() }),
+  })
+  .openapi("Checkout");
+export type CheckoutBody = z.infer<typeof checkoutBodySchema>;
+
+export const historyEntrySchema = z
+  .object({
+    seq: z.int(),
+    at: instant,
+    event: z.string().openapi({ description: "The event's type" }),
+    from: z.string().nullable(),
+    to: z.string(),
+    data: z.record(z.string(), z.unknown()).openapi({ description: "The event's payload: ids, amounts and references" }),
+  })
+  .openapi("HistoryEntry");
+export type HistoryEntryBody = z.infer<typeof historyEntrySchema>;
+
+export const historyBodySchema = z
+  .object({
+    entries: z.array(historyEntrySchema),
+    next: z.string().nullable().openapi({ description: "Link to the entries that follow; null = none yet" }),
+  })
+  .openapi("History");
+
+export const checkoutListSchema = z
+  .object({
+    checkouts: z.array(
+      z.object({
+        executionContextId: z.string(),
+        state: z.string(),
+        status: z.string(),
+        seq: z.int(),
+        createdAt: instant,
+        updatedAt: instant,
+        links: z.object({ self: z.string(), stream: z.string(), history: z.string() }),
+      }),
+    ),
+  })
+  .openapi("CheckoutList");
+
+export const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    class: z.enum(["VALIDATION", "CONFLICT", "TRANSIENT", "TERMINAL"]),
+    executionContextId: z.string().optional(),
+    retryScheduled: z.boolean(),
+    rollback: z.enum(["NONE", "IN_PROGRESS", "DONE", "NEEDS_ATTENTION"]),
+    violations: z.array(z.object({ pointer: z.string(), code: z.string(), message: z.string() })).optional(),
+  })
+  .openapi("Problem");
