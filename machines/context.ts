@@ -184,7 +184,7 @@ export interface CheckoutContext {
   readonly lastError: LastError | null;
   /** Undone so far, in order of completion. */
   readonly undone: readonly UndoName[];
-  /** Undos that failed past their budget, or must run once more because money arrived meanwhile. */
+  /** Undos that failed past their budget and are tried again after all the others. */
   readonly deferred: readonly UndoName[];
 }
 

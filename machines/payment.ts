@@ -8,7 +8,8 @@ import type { PaymentReport } from "./step-inputs.ts";
 
 /** News about a payment, whichever way it came. */
 interface PaymentNews {
-  readonly captures: readonly Capture[];
+  /** `attemptId` absent = the open attempt's. */
+  readonly captures: readonly (Capture & { readonly attemptId?: string })[];
   /** An attempt that failed; `attemptId` null = the open one. */
   readonly failed: { readonly attemptId: string | null; readonly code: string } | null;
 }
@@ -33,30 +34,44 @@ export function withAttempt(context: CheckoutContext, attempt: PaymentAttempt): 
     pcrId,
     attemptId,
     status: context.payment.settledBy === null ? "REQUIRES_ACTION" : "CAPTURED",
-    nextAction: outcome.kind === "pending" ? outcome.nextAction : null,
+    nextAction: outcome.kind === "pending" && context.payment.settledBy === null ? outcome.nextAction : null,
+    declineCode: null,
   };
   const known = open.failedAttemptIds.includes(attemptId) && open.settledBy === null ? declined(open, "FAILED") : open;
   return withNews({ ...context, payment: known }, newsOfOutcome(attemptId, outcome));
 }
 
-/** The payment after a capture that comes too late to pay: it is owed back. Other events change nothing. */
+/**
+ * The payment after a capture that comes too late to pay: it is owed back. Where the payment request's outcome
+ * stayed unknown, the event is the first to name the PCR. Other events change nothing.
+ */
 export function withLateCapture(payment: Payment, event: unknown): Payment {
   if (!isPaymentEvent(event)) return payment;
-  return newsOfEvent(event).captures.reduce(
+  const named: Payment = { ...payment, pcrId: payment.pcrId ?? event.data.pcrId };
+  return newsOfEvent(event).captures.reduce<Payment>(
     (current, capture) => (isKnown(current, capture) ? current : owing(current, capture, "LATE")),
-    payment,
+    named,
   );
+}
+
+/** The payment after the provider refused the newest attempt before it had an id. */
+export function withFailedRequest(payment: Payment, code: string): Payment {
+  return payment.settledBy === null ? declined(payment, code) : payment;
+}
+
+/** Refunds that nobody was told of yet: a reversal that runs again reports the old ones too. */
+export function newRefunds(payment: Payment, refunds: readonly Refund[]): readonly Refund[] {
+  return refunds.filter((refund) => !payment.refunds.some((known) => known.pspReference === refund.pspReference));
 }
 
 /** The payment after captures were given back; a reversal also gives back the capture that would have paid. */
 export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payment {
-  const fresh = refunds.filter((refund) => !payment.refunds.some((known) => known.pspReference === refund.pspReference));
   const given = new Set(refunds.map((refund) => refund.pspReference));
   return {
     ...payment,
     settledBy: payment.settledBy !== null && given.has(payment.settledBy.pspReference) ? null : payment.settledBy,
     owed: payment.owed.filter((owed) => !given.has(owed.pspReference)),
-    refunds: [...payment.refunds, ...fresh],
+    refunds: [...payment.refunds, ...newRefunds(payment, refunds)],
   };
 }
 
@@ -107,10 +122,11 @@ function outputIn(event: unknown): object | null {
   return typeof output === "object" && output !== null ? output : null;
 }
 
-function withCapture(context: CheckoutContext, payment: Payment, capture: Capture): Payment {
+function withCapture(context: CheckoutContext, payment: Payment, capture: PaymentNews["captures"][number]): Payment {
   if (isKnown(payment, capture)) return payment;
   if (!matches(context, capture)) {
-    const spent = payment.status === "REQUIRES_ACTION" ? declined(payment, "AMOUNT_MISMATCH") : payment;
+    const isOpenAttempts = (capture.attemptId ?? payment.attemptId) === payment.attemptId && payment.status === "REQUIRES_ACTION";
+    const spent = isOpenAttempts ? declined(payment, "AMOUNT_MISMATCH") : payment;
     return owing(spent, capture, "AMOUNT_MISMATCH");
   }
   if (payment.settledBy !== null) return owing(payment, capture, "DUPLICATE");

@@ -12,6 +12,8 @@ export interface RetryLimits {
 
 const FIRST_DELAY_MS = 200;
 const DELAY_MAX_MS = 30_000;
+/** A callee that asks for more is asked again after this all the same. */
+const RETRY_AFTER_MAX_MS = 15 * 60_000;
 
 /** Whether this failure leads to another try: it may work later, and neither tries nor time are used up. */
 export function mayRetry(retry: Retry, failure: StepFailure, stamp: Stamp, limits: RetryLimits): boolean {
@@ -29,9 +31,10 @@ export function afterFailure(retry: Retry, failure: StepFailure, stamp: Stamp, f
   };
 }
 
-/** Doubles from 200 ms to 30 s, half of it jitter; a callee's Retry-After is a floor. */
+/** Doubles from 200 ms to 30 s, half of it jitter; a callee's Retry-After is a floor, within reason. */
 function delayAfter(retry: Retry, failure: StepFailure, stamp: Stamp): number {
   const full = Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** retry.failures);
   const jittered = Math.round(full / 2 + (full / 2) * (stamp.jitter ?? 0));
-  return Math.max(jittered, failure.retryAfterMs ?? 0);
+  const asked = failure.retryAfterMs ?? 0;
+  return Math.max(jittered, Number.isFinite(asked) ? Math.min(asked, RETRY_AFTER_MAX_MS) : 0);
 }

@@ -7,13 +7,19 @@ export function rollbackAfter(
   undo: UndoName,
   output: { readonly refunds: readonly Refund[] },
 ): Pick<CheckoutContext, "undone" | "deferred" | "payment"> {
-  const payment = withRefunds(context.payment, output.refunds);
-  const others = context.deferred.filter((name) => name !== undo);
-  // A capture that arrived while the reversal ran is still owed: the reversal runs once more.
-  const mustRunAgain = undo === "paymentRequest" && payment.owed.length > 0;
   return {
     undone: context.undone.includes(undo) ? context.undone : [...context.undone, undo],
-    deferred: mustRunAgain ? [...others, undo] : others,
-    payment,
+    deferred: context.deferred.filter((name) => name !== undo),
+    payment: withRefunds(context.payment, output.refunds),
   };
+}
+
+/** Whose turn it is among what is left: money that arrived after its reversal makes the reversal run once more. */
+export function nextDeferred(context: CheckoutContext): UndoName {
+  return context.deferred[0] ?? "paymentRequest";
+}
+
+/** Nothing is left to undo, and no captured money is owed back. */
+export function isAllUndone({ deferred, payment }: Pick<CheckoutContext, "deferred" | "payment">): boolean {
+  return deferred.length === 0 && payment.owed.length === 0;
 }

@@ -14,11 +14,6 @@ const declined = {
   type: "giveUp",
   params: { step: "STEP_8", code: "PAYMENT_DECLINED", message: "The last payment attempt was declined." },
 } as const;
-const expired = {
-  type: "giveUp",
-  params: { step: "STEP_8", code: "PAYMENT_EXPIRED", message: "The payment was not completed in time." },
-} as const;
-
 /** What any news about the payment leads to while it is awaited. The first guard is the pivot. */
 const settle = [
   { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
@@ -31,7 +26,7 @@ const settling = checkoutSetup.createStateConfig({
   meta: { refines: "STEP_8" },
   initial: "awaitingPayment",
   tags: ["awaitingPayment"],
-  after: { paymentDeadline: ".asking" },
+  after: { paymentDeadline: { target: ".asking", actions: "stepDone" } },
   on: { CANCEL: { target: UNDOING, actions: { type: "giveUp", params: cancelled("STEP_8") } } },
   states: {
     awaitingPayment: {
@@ -77,7 +72,14 @@ const settling = checkoutSetup.createStateConfig({
             onError: [
               { guard: "mayRetryStep", target: "backingOff", actions: { type: "countFailure", params: { step: "STEP_8" } } },
               // Its outcome is unknown: only the provider can tell whether it holds money.
-              { target: "#checkout.PROCESSING.STEP_8.settling.asking", actions: { type: "fail", params: { step: "STEP_8" } } },
+              {
+                guard: "isTransient",
+                target: "#checkout.PROCESSING.STEP_8.settling.asking",
+                actions: { type: "fail", params: { step: "STEP_8" } },
+              },
+              { guard: "settled", target: CONFIRMING, actions: "stepDone" },
+              { guard: "isLastAttempt", target: UNDOING, actions: ["spendAttempt", declined] },
+              { target: AWAITING, actions: "spendAttempt" },
             ],
           },
         },
@@ -91,9 +93,16 @@ const settling = checkoutSetup.createStateConfig({
       input: ({ context }) => inputs.getPaymentStatus(context),
       onDone: [
         { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
-        { target: UNDOING, actions: ["recordPaymentNews", expired] },
+        { target: UNDOING, actions: ["recordPaymentNews", "expire"] },
       ],
-      on: early,
+      on: {
+        ...early,
+        // The event is the provider's own word; waiting for another one could take for ever.
+        payment_collection_requirement_success: [
+          { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
+          early.payment_collection_requirement_success,
+        ],
+      },
     }),
   },
 });

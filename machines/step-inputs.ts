@@ -78,7 +78,7 @@ export interface Actors {
   cancelIfPending: { input: StepInput & { pcrId: string }; output: PaymentReport };
   executePCRSuccessSteps: { input: StepInput & { pspReference: string | null }; output: null };
   produceLineItemsConfirmedEvent: { input: StepInput & LineItemsFacts; output: Readonly<Record<string, unknown>> };
-  handleRollback: { input: RollbackInput; output: { refunds: readonly Refund[] } };
+  handleRollback: { input: RollbackInput; output: RollbackOutput };
   refundCapture: { input: StepInput & { pcrId: string; capture: Capture; reason: RefundReason }; output: Refund };
 }
 export type ActorName = keyof Actors;
@@ -102,6 +102,12 @@ export interface RollbackInput extends StepInput {
   readonly undo: UndoName;
   readonly reason: string;
   readonly owed: readonly OwedRefund[];
+}
+
+/** `conflicts`: rows that somebody changed since and that were left as they are; for people, in the journal. */
+export interface RollbackOutput {
+  readonly refunds: readonly Refund[];
+  readonly conflicts: readonly { readonly entity: string; readonly id: string; readonly reason: string }[];
 }
 
 const UNDO_KEYS: Readonly<Record<UndoName, StepName>> = {

@@ -2,9 +2,10 @@
  * Compensation: "rollback" in the specification's error handling flow. Strict reverse is the order of first
  * tries; an undo that keeps failing is deferred and retried at the end, until nothing is left over.
  */
+import { nextDeferred } from "./rollback.ts";
 import { rollbackInput } from "./step-inputs.ts";
 import { insisted, toUndo, undo } from "./shapes.ts";
-import { checkoutSetup, headOf } from "./vocabulary.ts";
+import { checkoutSetup } from "./vocabulary.ts";
 import type { UndoName } from "./context.ts";
 
 const DEFERRED = "#checkout.PROCESSING.undoing.deferred";
@@ -20,14 +21,12 @@ function undoThen(name: UndoName, next: UndoName) {
   });
 }
 
-const late = { actions: "reverseLateCapture" } as const;
-
 export const undoing = checkoutSetup.createStateConfig({
   meta: { refines: "PROCESSING" },
   tags: ["undoing"],
   initial: "lineItemsUpdatedEvent",
   on: {
-    payment_collection_requirement_success: late,
+    payment_collection_requirement_success: { actions: "recordLateCapture" },
     payment_collection_requirement_failed: {},
     payment_collection_requirement_expired: {},
   },
@@ -61,7 +60,7 @@ export const undoing = checkoutSetup.createStateConfig({
       {
         id: "undo:deferred",
         src: "handleRollback",
-        input: ({ context }) => rollbackInput(context, headOf(context)),
+        input: ({ context }) => rollbackInput(context, nextDeferred(context)),
         onDone: [
           {
             guard: { type: "allUndone", params: { undo: null } },

@@ -65,10 +65,11 @@ export function documentedStateOf(path: string): DocumentedState {
 }
 
 function statusOf(snapshot: AnyMachineSnapshot, context: CheckoutContext): CheckoutStatus {
-  const isAlarming = snapshot.hasTag("insisting") && context.retry.failures > context.policy.undoRetryMax;
-  if (isAlarming || (snapshot.hasTag("deferred") && context.retry.failures > 0)) return "NEEDS_ATTENTION";
+  // Late money never changes what a finished checkout is.
   if (snapshot.matches("COMPLETED")) return "CONFIRMED";
   if (snapshot.matches("ROLLEDBACK")) return "ROLLED_BACK";
+  const isAlarming = snapshot.hasTag("insisting") && context.retry.failures > context.policy.undoRetryMax;
+  if (isAlarming || (snapshot.hasTag("deferred") && context.retry.failures > 0)) return "NEEDS_ATTENTION";
   if (snapshot.hasTag("undoing")) return "ROLLING_BACK";
   return snapshot.hasTag("awaitingPayment") ? "AWAITING_PAYMENT" : "PROCESSING";
 }

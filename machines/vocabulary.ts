@@ -6,9 +6,17 @@ import { assign, emit, enqueueActions, fromPromise, setup, type PromiseActorLogi
 import { type CheckoutContext, type CheckoutInput, type LastError, NO_RETRY, type UndoName } from "./context.ts";
 import type { StepFailure } from "./errors.ts";
 import type { CheckoutEvent, OutboundEvent, OutboundEventType } from "./events.ts";
-import { attemptsLeft, paymentAfter, withAttempt, withLateCapture, withRefunds } from "./payment.ts";
+import {
+  attemptsLeft,
+  paymentAfter,
+  withAttempt,
+  withFailedRequest,
+  withLateCapture,
+  withRefunds,
+  newRefunds,
+} from "./payment.ts";
 import { afterFailure, mayRetry, type RetryLimits } from "./retry.ts";
-import { rollbackAfter } from "./rollback.ts";
+import { isAllUndone, nextDeferred, rollbackAfter } from "./rollback.ts";
 import type { ActorName, Actors } from "./step-inputs.ts";
 import type { DocumentedState } from "./view.ts";
 
@@ -18,7 +26,7 @@ const UNDO_BUDGET_MS = 30_000;
 /** A step that succeeded leaves no trouble behind. */
 const PROGRESS = { retry: NO_RETRY, lastError: null };
 
-type ActorLogics = { [Name in ActorName]: PromiseActorLogic<Actors[Name]["output"], Actors[Name]["input"]> };
+export type ActorLogics = { [Name in ActorName]: PromiseActorLogic<Actors[Name]["output"], Actors[Name]["input"]> };
 
 /** The machine only names its actors; whoever runs it provides them. */
 function unprovided<Name extends ActorName>(name: Name): ActorLogics[Name] {
@@ -68,6 +76,9 @@ export const checkoutSetup = setup({
   guards: {
     mayRetryStep: ({ context, event }) => mayRetry(context.retry, failureOf(event), event, stepLimits(context)),
     mayRetryUndo: ({ context, event }) => mayRetry(context.retry, failureOf(event), event, undoLimits(context)),
+    settled: ({ context }) => context.payment.settledBy !== null,
+    isTransient: ({ event }) => failureOf(event).class === "TRANSIENT",
+    isLastAttempt: ({ context }) => attemptsLeft(context) === 0,
     /** This failure is the one that makes a loop that never gives up call for an operator. */
     alarms: ({ context }) => context.retry.failures === context.policy.undoRetryMax,
     paid: ({ context, event }) => paymentAfter(context, event).settledBy !== null,
@@ -78,7 +89,7 @@ export const checkoutSetup = setup({
     owes: ({ context }) => context.payment.owed.length > 0,
     owesMore: ({ context }) => context.payment.owed.length > 1,
     allUndone: ({ context, event }, { undo }: { undo: UndoName | null }) =>
-      rollbackAfter(context, undo ?? headOf(context), outputOf(event, "handleRollback")).deferred.length === 0,
+      isAllUndone(rollbackAfter(context, undo ?? nextDeferred(context), outputOf(event, "handleRollback"))),
   },
   actions: {
     keepFlags: assign(({ context, event }) => {
@@ -114,6 +125,22 @@ export const checkoutSetup = setup({
       lastError: { class: "TERMINAL" as const, ...reason },
       retry: NO_RETRY,
     })),
+    /** The deadline is the reason unless something else failed first. */
+    expire: assign(({ context }) => ({
+      lastError: context.lastError ?? {
+        class: "TERMINAL" as const,
+        step: "STEP_8",
+        code: "PAYMENT_EXPIRED",
+        message: "The payment was not completed in time.",
+      },
+      retry: NO_RETRY,
+    })),
+    /** The provider refused the attempt outright: it is spent like a declined one. */
+    spendAttempt: enqueueActions(({ context, event, enqueue }) => {
+      const payment = withFailedRequest(context.payment, failureOf(event).code);
+      enqueue.assign({ payment, ...PROGRESS });
+      enqueue.emit(paymentFailed({ ...context, payment }));
+    }),
     alarm: emit(({ event }, { step }: { step: string }) =>
       outbound("checkout_needs_attention", { step, code: failureOf(event).code }),
     ),
@@ -148,12 +175,6 @@ export const checkoutSetup = setup({
     }),
 
     recordLateCapture: assign(({ context, event }) => ({ payment: withLateCapture(context.payment, event) })),
-    /** Money that arrives while we undo: the reversal runs (once more) at the end. */
-    reverseLateCapture: assign(({ context, event }) => {
-      const payment = withLateCapture(context.payment, event);
-      const isDue = payment.owed.length > 0 && !context.deferred.includes("paymentRequest");
-      return { payment, deferred: isDue ? [...context.deferred, "paymentRequest" as const] : context.deferred };
-    }),
     keepRefund: enqueueActions(({ context, event, enqueue }) => {
       const refund = outputOf(event, "refundCapture");
       enqueue.assign({ payment: withRefunds(context.payment, [refund]), retry: NO_RETRY });
@@ -161,12 +182,13 @@ export const checkoutSetup = setup({
     }),
 
     keepUndo: enqueueActions(({ context, event, enqueue }, { undo }: { undo: UndoName | null }) => {
-      const name = undo ?? headOf(context);
+      const name = undo ?? nextDeferred(context);
       const output = outputOf(event, "handleRollback");
       const after = rollbackAfter(context, name, output);
       enqueue.assign({ ...after, retry: NO_RETRY });
-      for (const refund of output.refunds)
+      for (const refund of newRefunds(context.payment, output.refunds)) {
         enqueue.emit(outbound("payment_refunded", { pcrId: context.payment.pcrId, ...refund }));
+      }
       if (name === "lineItemsUpdatedEvent") {
         const lineItemIds = context.lineItems.map((item) => item.lineItemId);
         enqueue.emit(outbound("line_items_reverted", { lineItemIds, reason: context.lastError?.code ?? null }));
@@ -212,11 +234,6 @@ function failureOf(event: unknown): StepFailure {
 
 function errorAt(step: string, failure: StepFailure): LastError {
   return { ...failure, step };
-}
-
-/** The deferred undo whose turn it is. */
-export function headOf(context: CheckoutContext): UndoName {
-  return context.deferred[0] ?? "paymentRequest";
 }
 
 function stepLimits({ policy }: CheckoutContext): RetryLimits {

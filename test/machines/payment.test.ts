@@ -1,0 +1,217 @@
+import { describe, expect, it } from "vitest";
+import type { PaymentAttempt, Refund } from "../../machines/context.ts";
+import { attemptsLeft, paymentAfter, withAttempt, withLateCapture, withRefunds } from "../../machines/payment.ts";
+import { captureOf, contextWith, CURRENCY, expiry, failure, newContext, PAYABLE, success } from "../support/checkout-context.ts";
+
+const paid = captureOf("psr_1");
+
+function attempt(outcome: PaymentAttempt["outcome"], attemptId = "att_1"): PaymentAttempt {
+  return { pcrId: "pcr_1", attemptId, outcome };
+}
+
+function refundOf(pspReference: string, reason: Refund["reason"] = "ROLLBACK"): Refund {
+  return { ...captureOf(pspReference), reason, refundId: `rfd_${pspReference}` };
+}
+
+describe("a success", () => {
+  it("of the exact amount pays, and nothing else of the event is kept", () => {
+    const payment = paymentAfter(contextWith(), success("psr_1"));
+    expect(payment).toMatchObject({ status: "CAPTURED", settledBy: paid, owed: [] });
+    expect(payment.settledBy).toEqual(paid);
+  });
+
+  it("that arrives again is a no-op", () => {
+    const context = contextWith({ status: "CAPTURED", settledBy: paid });
+    expect(paymentAfter(context, success("psr_1"))).toBe(context.payment);
+  });
+
+  it("that comes second with another capture is owed back: one capture pays", () => {
+    const payment = paymentAfter(contextWith({ status: "CAPTURED", settledBy: paid }), success("psr_2"));
+    expect(payment).toMatchObject({
+      status: "CAPTURED",
+      settledBy: paid,
+      owed: [{ ...captureOf("psr_2"), reason: "DUPLICATE" }],
+    });
+  });
+
+  it.each([
+    ["less", PAYABLE - 1, CURRENCY],
+    ["more", PAYABLE + 1, CURRENCY],
+    ["another currency", PAYABLE, "JPY"],
+  ])("over %s never pays: it is owed back and the attempt is spent", (_, amount, currency) => {
+    const payment = paymentAfter(contextWith(), success("psr_1", { amount, currency }));
+    expect(payment).toMatchObject({ status: "DECLINED", declineCode: "AMOUNT_MISMATCH", settledBy: null });
+    expect(payment.owed).toEqual([{ ...captureOf("psr_1", amount, currency), reason: "AMOUNT_MISMATCH" }]);
+  });
+
+  it("over another amount doesn't undo a payment that stands", () => {
+    const payment = paymentAfter(contextWith({ status: "CAPTURED", settledBy: paid }), success("psr_2", { amount: 1 }));
+    expect(payment).toMatchObject({ status: "CAPTURED", settledBy: paid, owed: [{ reason: "AMOUNT_MISMATCH" }] });
+  });
+
+  it("never pays before there is a price", () => {
+    expect(paymentAfter(newContext(), success("psr_1"))).toMatchObject({
+      settledBy: null,
+      owed: [{ reason: "AMOUNT_MISMATCH" }],
+    });
+  });
+
+  it("after a failure pays: FAILED is not final", () => {
+    const failed = contextWith(paymentAfter(contextWith(), failure("att_1")));
+    expect(paymentAfter(failed, success("psr_1"))).toMatchObject({ status: "CAPTURED", settledBy: paid, declineCode: null });
+  });
+
+  it("of a capture that was given back is known", () => {
+    const context = contextWith({ refunds: [refundOf("psr_1")] });
+    expect(paymentAfter(context, success("psr_1"))).toBe(context.payment);
+  });
+});
+
+describe("a failure", () => {
+  it("of the open attempt declines it", () => {
+    expect(paymentAfter(contextWith(), failure("att_1", "NO_FUNDS"))).toMatchObject({
+      status: "DECLINED",
+      declineCode: "NO_FUNDS",
+      failedAttemptIds: ["att_1"],
+      nextAction: null,
+    });
+  });
+
+  it("without an attempt's id is the open attempt's", () => {
+    expect(paymentAfter(contextWith(), failure())).toMatchObject({ status: "DECLINED", failedAttemptIds: ["att_1"] });
+  });
+
+  it("by expiry declines as EXPIRED", () => {
+    expect(paymentAfter(contextWith(), expiry("att_1"))).toMatchObject({ status: "DECLINED", declineCode: "EXPIRED" });
+  });
+
+  it("of an older attempt says nothing about the open one", () => {
+    const payment = paymentAfter(contextWith({ attemptId: "att_2", round: 2 }), failure("att_1"));
+    expect(payment).toMatchObject({ status: "REQUIRES_ACTION", declineCode: null, failedAttemptIds: ["att_1"] });
+  });
+
+  it("that arrives again is a no-op", () => {
+    const context = contextWith(paymentAfter(contextWith(), failure("att_1")));
+    expect(paymentAfter(context, failure("att_1"))).toBe(context.payment);
+  });
+
+  it("after the capture changes nothing about it", () => {
+    const payment = paymentAfter(contextWith({ status: "CAPTURED", settledBy: paid }), failure("att_1"));
+    expect(payment).toMatchObject({ status: "CAPTURED", settledBy: paid });
+  });
+
+  it("that arrives before the reply that names its attempt is applied when the reply comes", () => {
+    const requested = contextWith({ attemptId: null, round: 2 });
+    const early = contextWith(paymentAfter(requested, failure("att_2")));
+    expect(early.payment).toMatchObject({ status: "REQUIRES_ACTION", failedAttemptIds: ["att_2"] });
+    const reply = attempt({ kind: "pending", nextAction: { type: "UPI_COLLECT", expiresAt: 9 } }, "att_2");
+    expect(withAttempt(early, reply)).toMatchObject({ status: "DECLINED", attemptId: "att_2", nextAction: null });
+  });
+});
+
+describe("the reply to an attempt", () => {
+  const nextAction = { type: "UPI_COLLECT", expiresAt: 9 };
+
+  it("that is pending leaves it open, with what to do next", () => {
+    const payment = withAttempt(newContext(), attempt({ kind: "pending", nextAction }));
+    expect(payment).toMatchObject({ status: "REQUIRES_ACTION", pcrId: "pcr_1", attemptId: "att_1", nextAction });
+  });
+
+  it("that is captured pays, as an event would", () => {
+    const reply = { output: attempt({ kind: "captured", ...paid }) };
+    expect(paymentAfter(contextWith(), reply)).toMatchObject({ status: "CAPTURED", settledBy: paid, nextAction: null });
+  });
+
+  it("and its event settle once", () => {
+    const byReply = contextWith(withAttempt(contextWith(), attempt({ kind: "captured", ...paid })));
+    expect(paymentAfter(byReply, success("psr_1"))).toBe(byReply.payment);
+  });
+
+  it("that is declined declines", () => {
+    const payment = withAttempt(contextWith(), attempt({ kind: "declined", code: "NO_FUNDS" }));
+    expect(payment).toMatchObject({ status: "DECLINED", declineCode: "NO_FUNDS" });
+  });
+
+  it("doesn't reopen what an early success paid", () => {
+    const context = contextWith({ status: "CAPTURED", settledBy: paid });
+    expect(withAttempt(context, attempt({ kind: "pending", nextAction }, "att_2"))).toMatchObject({
+      status: "CAPTURED",
+      settledBy: paid,
+    });
+  });
+
+  it("captured twice over two attempts: the second is owed back", () => {
+    const context = contextWith({ status: "CAPTURED", settledBy: paid });
+    const payment = withAttempt(context, attempt({ kind: "captured", ...captureOf("psr_2") }, "att_2"));
+    expect(payment).toMatchObject({ settledBy: paid, owed: [{ pspReference: "psr_2", reason: "DUPLICATE" }] });
+  });
+});
+
+describe("the provider's report", () => {
+  it("settles by the first capture that it lists, and owes the others", () => {
+    const captures = [paid, captureOf("psr_2")];
+    const output = { attemptId: "att_1", outcome: { kind: "captured", ...paid }, captures };
+    expect(paymentAfter(contextWith(), { output })).toMatchObject({ settledBy: paid, owed: [{ pspReference: "psr_2" }] });
+  });
+
+  it("of a cancelled attempt declines it", () => {
+    const output = { attemptId: "att_1", outcome: { kind: "cancelled" }, captures: [] };
+    expect(paymentAfter(contextWith(), { output })).toMatchObject({ status: "DECLINED", declineCode: "CANCELLED" });
+  });
+});
+
+it.each([{ type: "CANCEL" }, { output: null }, { output: { mapped: 2 } }, {}])("%j is no news about the payment", (event) => {
+  const context = contextWith();
+  expect(paymentAfter(context, event)).toBe(context.payment);
+});
+
+describe("money that comes too late", () => {
+  it("is owed back once, however often it is announced", () => {
+    const { payment } = contextWith({ status: "DECLINED" });
+    const once = withLateCapture(payment, success("psr_9"));
+    expect(once.owed).toEqual([{ ...captureOf("psr_9"), reason: "LATE" }]);
+    expect(once.settledBy).toBeNull();
+    expect(withLateCapture(once, success("psr_9"))).toEqual(once);
+  });
+
+  it("is not owed again after it was given back", () => {
+    const { payment } = contextWith({ refunds: [refundOf("psr_9", "LATE")] });
+    expect(withLateCapture(payment, success("psr_9"))).toEqual(payment);
+  });
+
+  it("is not announced by a failure or by anything else", () => {
+    const { payment } = contextWith();
+    expect(withLateCapture(payment, failure("att_1"))).toEqual(payment);
+    expect(withLateCapture(payment, { type: "CANCEL" })).toEqual(payment);
+  });
+
+  it("names the payment request whose outcome stayed unknown, so that it can be given back", () => {
+    const { payment } = contextWith({ pcrId: null, attemptId: null });
+    expect(withLateCapture(payment, success("psr_9")).pcrId).toBe("pcr_1");
+    expect(withLateCapture(contextWith({ pcrId: "pcr_0" }).payment, success("psr_9")).pcrId).toBe("pcr_0");
+  });
+});
+
+describe("refunds", () => {
+  it("take what was given back off what is owed, and keep what is not", () => {
+    const owed = [captureOf("psr_1"), captureOf("psr_2")].map((capture) => ({ ...capture, reason: "LATE" as const }));
+    const payment = withRefunds(contextWith({ owed }).payment, [refundOf("psr_1", "LATE")]);
+    expect(payment.owed).toEqual([owed[1]]);
+    expect(payment.refunds).toEqual([refundOf("psr_1", "LATE")]);
+  });
+
+  it("of the capture that paid leave nothing that pays", () => {
+    const { payment } = contextWith({ status: "CAPTURED", settledBy: paid });
+    expect(withRefunds(payment, [refundOf("psr_1")]).settledBy).toBeNull();
+    expect(withRefunds(payment, [refundOf("psr_2")]).settledBy).toEqual(paid);
+  });
+
+  it("reported twice are kept once", () => {
+    const once = withRefunds(contextWith().payment, [refundOf("psr_1")]);
+    expect(withRefunds(once, [refundOf("psr_1")]).refunds).toHaveLength(1);
+  });
+});
+
+it("attempts left count down to none and never below", () => {
+  expect([1, 2, 3, 4].map((round) => attemptsLeft(contextWith({ round })))).toEqual([2, 1, 0, 0]);
+});
