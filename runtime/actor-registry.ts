@@ -1,0 +1,191 @@
+/** The checkouts in this node's memory: bounded, each with its claim; and those who wait for them or watch. */
+import type { CheckoutView } from "../machines/view.ts";
+import type { CheckoutMachine } from "../machines/checkout.ts";
+import type { Store, StoredAnswer } from "../persistence/store.ts";
+import type { Clock, Ids } from "../steps/ports.ts";
+import { CheckoutActor, type ActorState, type Message, type StopReason } from "./checkout-actor.ts";
+import { Committer } from "./committer.ts";
+import type { LockKeeper } from "./lock-keeper.ts";
+import type { NodeLease } from "./node-lease.ts";
+import type { TransitionNotice } from "./orchestrator.ts";
+import { revive } from "./revival.ts";
+import type { Counters, Log } from "./telemetry.ts";
+
+/** Another checkout's lock is waited for this often; then the fence alone decides. */
+const LOCK_TRIES_MAX = 3;
+
+export interface ActorRegistryDeps {
+  readonly machine: CheckoutMachine;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly lease: NodeLease;
+  readonly lockKeeper: LockKeeper;
+  readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
+  readonly onEvents: () => void;
+}
+
+export class ActorRegistry {
+  private readonly actors = new Map<string, CheckoutActor>();
+  private readonly listeners = new Set<(notice: TransitionNotice) => void>();
+  private readonly waiters = new Map<string, Set<(answer: StoredAnswer | null) => void>>();
+  private readonly committer: Committer;
+
+  constructor(private readonly deps: ActorRegistryDeps) {
+    this.committer = new Committer({ store: deps.store, clock: deps.clock, mayWrite: () => deps.lease.isHeld() });
+  }
+
+  get size(): number {
+    return this.actors.size;
+  }
+
+  has(id: string): boolean {
+    return this.actors.has(id);
+  }
+
+  wakeAt(id: string): number | null {
+    return this.actors.get(id)?.wakeAt ?? null;
+  }
+
+  watch(listener: (notice: TransitionNotice) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** The first actor of a checkout that this node just created. */
+  begin(id: string, state: ActorState): void {
+    this.add(id, state).tell({ kind: "command", event: { type: "START" } });
+  }
+
+  /** Brings a checkout that this node has just claimed back to life. One that can't be is parked; the others go on. */
+  async adopt(id: string): Promise<void> {
+    if (this.actors.has(id)) return;
+    const stored = await this.deps.store.load(id);
+    if (stored === null) return;
+    try {
+      const { snapshot, timers, seq } = revive(this.deps.machine, stored);
+      const isReleased = snapshot.hasTag("finished");
+      if (!isReleased && !snapshot.matches("INITIALIZED")) await this.retakeLocks(id, snapshot.context.paymentGroups);
+      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased });
+      this.deps.counters.add("checkouts_resumed");
+      // Created but never started: its node died between the two.
+      if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "command", event: { type: "START" } });
+      actor.resume(stored.signals);
+    } catch (error) {
+      await this.park(id, stored.fence, error);
+    }
+  }
+
+  /** Hands a message to the checkout's actor, waking it if it rests. False = it runs elsewhere, or is parked. */
+  async deliver(id: string, message: Message): Promise<boolean> {
+    if (this.actors.get(id)?.tell(message) === true) return true;
+    if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) === null) return false;
+    await this.adopt(id);
+    return this.actors.get(id)?.tell(message) ?? false;
+  }
+
+  /** The answer that a commit of this node gives from now on, or null after `waitMs`. */
+  nextAnswer(id: string, waitMs: number): Promise<StoredAnswer | null> {
+    return new Promise((resolve) => {
+      const waiting = this.waiters.get(id) ?? new Set();
+      this.waiters.set(id, waiting);
+      const settle = (answer: StoredAnswer | null) => {
+        cancel();
+        waiting.delete(settle);
+        if (waiting.size === 0 && this.waiters.get(id) === waiting) this.waiters.delete(id);
+        resolve(answer);
+      };
+      const cancel = Number.isFinite(waitMs) ? this.deps.clock.after(waitMs, () => settle(null)) : () => {};
+      waiting.add(settle);
+    });
+  }
+
+  /** Stops every actor at once; nothing more is written. Another node, or this one anew, goes on from the journal. */
+  haltAll(): void {
+    for (const actor of this.actors.values()) actor.halt();
+    this.actors.clear();
+  }
+
+  /** Stops every actor and gives its locks back. */
+  async handOver(): Promise<void> {
+    const ids = [...this.actors.keys()];
+    this.haltAll();
+    await Promise.all(ids.map((id) => this.deps.lockKeeper.release(id)));
+  }
+
+  private add(id: string, state: ActorState): CheckoutActor {
+    const { machine, clock, ids, log, counters, answerFor, store } = this.deps;
+    const actor = new CheckoutActor(
+      id,
+      {
+        machine,
+        clock,
+        ids,
+        log,
+        counters,
+        answerFor,
+        committer: this.committer,
+        loadInbox: (contextId) => store.unconsumed(contextId),
+        onTransition: (notice, view, answer) => this.announce(notice, view, answer),
+        onStop: (stopped, reason, unread) => void this.retire(stopped, reason, unread),
+      },
+      state,
+    );
+    this.actors.set(id, actor);
+    return actor;
+  }
+
+  private announce(notice: TransitionNotice, view: CheckoutView, answer: StoredAnswer | null): void {
+    this.deps.onEvents();
+    if (view.finished) void this.deps.lockKeeper.release(notice.executionContextId);
+    if (answer !== null) for (const settle of [...(this.waiters.get(notice.executionContextId) ?? [])]) settle(answer);
+    for (const listener of this.listeners) {
+      try {
+        listener(notice);
+      } catch (error) {
+        // A watcher's trouble is not the checkout's.
+        this.deps.log.warn({ err: error }, "A watcher failed");
+      }
+    }
+  }
+
+  private async retire(actor: CheckoutActor, reason: StopReason, unread: readonly Message[]): Promise<void> {
+    if (this.actors.get(actor.id) === actor) this.actors.delete(actor.id);
+    await this.deps.lockKeeper.release(actor.id);
+    if (reason.kind === "parked") return this.park(actor.id, actor.fence, reason.error);
+    // Inbox rows and timers are durable and found again; a command lives only here.
+    for (const message of unread) {
+      if (message.kind === "command") await this.deliver(actor.id, message).catch((error: unknown) => this.lost(actor.id, error));
+    }
+  }
+
+  private async park(id: string, fence: number, error: unknown): Promise<void> {
+    this.deps.counters.add("checkouts_parked");
+    this.deps.log.error({ executionContextId: id, err: error }, "The checkout is parked until an operator acts");
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    await this.deps.store.park(id, fence, reason).catch((cause: unknown) => this.lost(id, cause));
+  }
+
+  private async retakeLocks(id: string, groups: readonly { readonly paymentGroupId: string }[]): Promise<void> {
+    const keys = groups.map((group) => group.paymentGroupId);
+    for (let tries = 1; tries <= LOCK_TRIES_MAX; tries++) {
+      try {
+        await this.deps.lockKeeper.hold(id, keys);
+        return;
+      } catch (error) {
+        const waitMs = (error as { readonly retryAfterMs?: number }).retryAfterMs ?? 0;
+        await new Promise<void>((resume) => this.deps.clock.after(waitMs, resume));
+      }
+    }
+    this.deps.log.warn({ executionContextId: id }, "A lock stays busy; the checkout goes on under its fence alone");
+  }
+
+  private lost(id: string, error: unknown): void {
+    this.deps.log.error(
+      { executionContextId: id, err: error },
+      "The store did not answer; recovery takes this checkout up again",
+    );
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Group commit. What arrives while a batch is in flight is the next batch, so there is no artificial
+ * delay, and many checkouts share one statement and one fsync. One entry per checkout per batch, because
+ * each checkout has at most one commit in flight.
+ */
+import { InvariantError, LeaseLostError, classify } from "../machines/errors.ts";
+import type { Commit, CommitResult, Store } from "../persistence/store.ts";
+import type { Clock } from "../steps/ports.ts";
+
+const BATCH_MAX = 100;
+const RETRY_DELAY_MS = 200;
+
+export interface CommitterDeps {
+  readonly store: Pick<Store, "commit" | "isLastCommit">;
+  readonly clock: Clock;
+  /** While this node may write at all. */
+  readonly mayWrite: () => boolean;
+}
+
+interface Waiting {
+  readonly commit: Commit;
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Committer {
+  private queue: Waiting[] = [];
+  private isFlushing = false;
+
+  constructor(private readonly deps: CommitterDeps) {}
+
+  /**
+   * Resolves when it is known whether the commit was applied: a lost answer is resolved by asking again.
+   * LeaseLostError when this node may no longer write; InvariantError when this very commit can't be stored.
+   */
+  commit(commit: Commit): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      this.queue.push({ commit, resolve, reject });
+      if (!this.isFlushing) void this.flush();
+    });
+  }
+
+  private async flush(): Promise<void> {
+    this.isFlushing = true;
+    try {
+      while (this.queue.length > 0) await this.write(this.queue.splice(0, BATCH_MAX));
+    } finally {
+      this.isFlushing = false;
+    }
+  }
+
+  private async write(batch: readonly Waiting[]): Promise<void> {
+    for (let isRepeat = false; ; isRepeat = true) {
+      if (!this.deps.mayWrite()) return rejectAll(batch, new LeaseLostError("This node lost its lease. Another node goes on."));
+      try {
+        const results = await this.deps.store.commit(batch.map((waiting) => waiting.commit));
+        for (const [index, waiting] of batch.entries()) {
+          const result = results[index] ?? { kind: "unknown_checkout" as const };
+          waiting.resolve(isRepeat ? await this.recognise(waiting.commit, result) : result);
+        }
+        return;
+      } catch (error) {
+        if (classify(error).class === "TERMINAL") return this.bisect(batch, error);
+        // The connection was lost: the batch is perhaps applied. Seq makes repeating it safe.
+        await new Promise<void>((resume) => this.deps.clock.after(RETRY_DELAY_MS, resume));
+      }
+    }
+  }
+
+  /** A repeated commit is refused by its own first try: then it was applied. */
+  private async recognise(commit: Commit, result: CommitResult): Promise<CommitResult> {
+    if (result.kind !== "refused") return result;
+    const isMine = await this.deps.store.isLastCommit(commit.id, commit.commitId).catch(() => false);
+    return isMine ? { kind: "applied", signals: 0 } : result;
+  }
+
+  /** One poisoned payload fails the whole statement: halve until only the culprit is refused. */
+  private async bisect(batch: readonly Waiting[], cause: unknown): Promise<void> {
+    const [only] = batch;
+    if (only !== undefined && batch.length === 1) {
+      return only.reject(new InvariantError(`The transition of ${only.commit.id} can't be stored.`, { cause }));
+    }
+    const middle = Math.ceil(batch.length / 2);
+    await this.write(batch.slice(0, middle));
+    await this.write(batch.slice(middle));
+  }
+}
+
+function rejectAll(batch: readonly Waiting[], error: unknown): void {
+  for (const waiting of batch) waiting.reject(error);
+}

@@ -1,0 +1,56 @@
+/**
+ * Finds checkouts that need an actor and have none: orphans of dead nodes, due timers, waiting signals.
+ * Periodic, never only at launch; bounded by the room that is left.
+ */
+import type { Store } from "../persistence/store.ts";
+import type { Clock } from "../steps/ports.ts";
+import type { NodeLease } from "./node-lease.ts";
+import type { Log } from "./telemetry.ts";
+
+const SWEEP_MS = 500;
+const CLAIM_MAX = 200;
+
+export interface RecoveryDeps {
+  readonly store: Pick<Store, "claimRunnable">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly lease: NodeLease;
+  /** How many more checkouts this node can hold. */
+  readonly room: () => number;
+  readonly adopt: (id: string) => Promise<void>;
+}
+
+export class Recovery {
+  private cancelSweep: () => void = () => {};
+  private current: Promise<void> = Promise.resolve();
+  private isStopped = false;
+
+  constructor(private readonly deps: RecoveryDeps) {}
+
+  start(): void {
+    this.schedule(0);
+  }
+
+  /** Resolves when the sweep that is under way has ended. Safe twice and before start. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.cancelSweep();
+    await this.current;
+  }
+
+  private schedule(delayMs: number): void {
+    if (this.isStopped) return;
+    this.cancelSweep = this.deps.clock.after(delayMs, () => {
+      this.current = this.sweep()
+        .catch((error: unknown) => this.deps.log.warn({ err: error }, "The search for runnable checkouts failed; it is repeated"))
+        .finally(() => this.schedule(SWEEP_MS));
+    });
+  }
+
+  private async sweep(): Promise<void> {
+    const limit = Math.min(CLAIM_MAX, this.deps.room());
+    if (limit <= 0 || !this.deps.lease.isHeld()) return;
+    const ids = await this.deps.store.claimRunnable(this.deps.lease.nodeId, limit);
+    await Promise.all(ids.map((id) => this.deps.adopt(id)));
+  }
+}

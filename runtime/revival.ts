@@ -1,0 +1,32 @@
+/** From the store back to a state: the newest checkpoint and a fold of the journal after it. */
+import type { CheckoutMachine } from "../machines/checkout.ts";
+import { InvariantError } from "../machines/errors.ts";
+import type { JournalEntry, StoredCheckout } from "../persistence/store.ts";
+import { decide, hashContext, hydrate, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
+
+export interface RevivedState {
+  readonly snapshot: CheckoutSnapshot;
+  readonly timers: Timers;
+  readonly seq: number;
+}
+
+/** InvariantError when the fold does not arrive where the journal says it did: then nobody may go on from it. */
+export function revive(machine: CheckoutMachine, stored: StoredCheckout): RevivedState {
+  const { checkpoint } = stored;
+  let state: RevivedState = { snapshot: hydrate(machine, checkpoint.snapshot), timers: checkpoint.timers, seq: checkpoint.seq };
+  for (const entry of stored.entries) {
+    const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
+    assertAgrees(stored.id, entry, snapshot);
+    state = { snapshot, timers, seq: entry.seq };
+  }
+  if (state.seq !== stored.seq) {
+    throw new InvariantError(`The journal of ${stored.id} ends at ${state.seq}, its row at ${stored.seq}.`);
+  }
+  return state;
+}
+
+function assertAgrees(id: string, entry: JournalEntry, snapshot: CheckoutSnapshot): void {
+  if (statePath(snapshot) !== entry.to || hashContext(snapshot) !== entry.contextHash) {
+    throw new InvariantError(`Replaying ${id} differs from its journal at entry ${entry.seq}.`);
+  }
+}

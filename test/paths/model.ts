@@ -1,0 +1,214 @@
+/**
+ * The machine as a graph: for each state, every event that it takes, with a payload of each kind that makes
+ * a difference. The key of a state holds what guards read and nothing else: that keeps the space small.
+ */
+import { getAdjacencyMap } from "@xstate/graph";
+import { getNextTransitions, type AnyMachineSnapshot, type StateValue } from "xstate";
+import { checkoutMachine } from "../../machines/checkout.ts";
+import type { CheckoutContext, CheckoutPolicy } from "../../machines/context.ts";
+import { nextDeferred } from "../../machines/rollback.ts";
+import { pathOf } from "../../machines/view.ts";
+
+export interface ModelEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export const AMOUNT = 249_900;
+export const CURRENCY = "INR";
+
+export function policyOf(retries: number): CheckoutPolicy {
+  return {
+    stepRetryMax: retries,
+    stepRetryBudgetMs: Number.MAX_SAFE_INTEGER,
+    undoRetryMax: retries,
+    paymentDeadlineMs: 900_000,
+    paymentAttemptsMax: 2,
+    paymentPollMs: 30_000,
+  };
+}
+
+export const modelInput = (retries: number) => ({
+  executionContextId: "ctx_model",
+  userId: "usr_1",
+  cartId: "cart_1",
+  cartVersion: 1,
+  policy: policyOf(retries),
+});
+
+const invoice = {
+  invoiceId: "inv_1",
+  version: 1,
+  hash: "h",
+  payable: AMOUNT,
+  currency: CURRENCY,
+  expiresAt: 4_000_000_000_000,
+  lines: [
+    {
+      ref: "l1",
+      kind: "LINE_ITEM",
+      sku: "S",
+      quantity: 1,
+      unitPrice: AMOUNT,
+      discount: 0,
+      tax: 0,
+      fee: 0,
+      total: AMOUNT,
+      paymentGroupId: "pg_1",
+    },
+  ],
+};
+
+/** The amount that pays, and one that never does. */
+const paying = { pspReference: "psp_paying", amount: AMOUNT, currency: CURRENCY };
+const mismatched = { pspReference: "psp_mismatched", amount: AMOUNT - 1, currency: CURRENCY };
+
+const pending = { kind: "pending", nextAction: { type: "UPI_COLLECT", expiresAt: 4_000_000_000_000 } };
+const captured = { kind: "captured", ...paying };
+const declined = { kind: "declined", code: "DECLINED" };
+
+/** What each actor may answer, by the actor's id. */
+function outputsOf(actorId: string, context: CheckoutContext): readonly unknown[] {
+  const attempt = (outcome: unknown) => ({ pcrId: "pcr_1", attemptId: `att_${context.payment.round}`, outcome });
+  const report = (outcome: unknown, captures: readonly unknown[] = []) => ({ ...attempt(outcome), captures });
+  switch (actorId) {
+    case "pinningFlags":
+      return [{ flags: {} }];
+    case "creatingPaymentGroups":
+      return [{ paymentGroups: [{ paymentGroupId: "pg_1", lineItemRefs: ["l1"], sellerId: "slr_1", paymentTiming: "NOW" }] }];
+    case "acquiringLocks":
+      return [{ tokens: {} }];
+    case "STEP_1":
+      return [{ preferences: [{ ref: "p1", preferenceId: "psp_1", lineItemRefs: ["l1"] }] }];
+    case "STEP_2":
+      return [invoice];
+    case "STEP_3":
+      return [{ checkoutOrderId: "co_1", orderNumber: "BLR-000001" }];
+    case "STEP_4":
+      return [{ optIns: [] }];
+    case "STEP_5":
+      return [pending, captured, declined].map((outcome) => ({
+        lineItems: [{ ref: "l1", lineItemId: "li_1" }],
+        dueAt: 4_000_000_000_000,
+        payment: attempt(outcome),
+      }));
+    case "requestingAttempt":
+      return [pending, captured, declined].map(attempt);
+    case "polling":
+      return [report(pending), report(captured, [paying]), report(declined)];
+    case "asking":
+      return [report({ kind: "cancelled" }), report(captured, [paying])];
+    case "refunding":
+      return [{ ...context.payment.owed[0], refundId: "rfd_1" }];
+    default:
+      return actorId.startsWith("undo:") ? undone(actorId, context) : [{}];
+  }
+}
+
+/** A reversal gives back all that it was told of; a capture that arrived while it ran is not in its reply. */
+function undone(actorId: string, context: CheckoutContext): readonly unknown[] {
+  const name = actorId === "undo:deferred" ? nextDeferred(context) : actorId.slice("undo:".length);
+  if (name !== "paymentRequest") return [{ refunds: [], conflicts: [] }];
+  const { owed, settledBy } = context.payment;
+  const held = settledBy === null ? owed : [...owed, { ...settledBy, reason: "ROLLBACK" }];
+  const refunds = held.map((refund, index) => ({ ...refund, refundId: `rfd_${index}` }));
+  const missed = refunds.filter(({ reason }) => reason !== "LATE");
+  return (missed.length < refunds.length ? [refunds, missed] : [refunds]).map((given) => ({ refunds: given, conflicts: [] }));
+}
+
+const INSISTING = new Set(["STEP_9", "STEP_10", "asking", "refunding", "undo:deferred", "polling"]);
+
+function errorsOf(actorId: string, retries: number): readonly unknown[] {
+  const transient = { class: "TRANSIENT", code: "UNAVAILABLE", message: "later" };
+  const terminal = { class: "TERMINAL", code: "REFUSED", message: "never" };
+  // A loop that never gives up treats both alike.
+  if (INSISTING.has(actorId) || retries === 0) return [terminal];
+  return [transient, terminal];
+}
+
+function noticeOf(capture: { readonly pspReference: string; readonly amount: number; readonly currency: string }) {
+  return { eventId: `evt_${capture.pspReference}`, pcrId: "pcr_1", occurredAt: "2027-01-01T00:00:00Z", ...capture };
+}
+
+function isUndoing(snapshot: AnyMachineSnapshot): boolean {
+  return snapshot.hasTag("undoing") || snapshot.matches("ROLLEDBACK");
+}
+
+function payloadsOf(type: string, snapshot: AnyMachineSnapshot, retries: number): readonly ModelEvent[] {
+  const context = snapshot.context as CheckoutContext;
+  if (type.startsWith("xstate.done.actor.")) {
+    const actorId = type.slice("xstate.done.actor.".length);
+    return outputsOf(actorId, context).map((output) => ({ type, actorId, output }));
+  }
+  if (type.startsWith("xstate.error.actor.")) {
+    const actorId = type.slice("xstate.error.actor.".length);
+    return errorsOf(actorId, retries).map((error) => ({ type, actorId, error }));
+  }
+  switch (type) {
+    case "payment_collection_requirement_success":
+      // Once we undo, every capture is alike: one is enough.
+      return (isUndoing(snapshot) ? [paying] : [paying, mismatched]).map((capture) => ({ type, data: noticeOf(capture) }));
+    case "payment_collection_requirement_failed":
+      return [{ type, data: { ...noticeOf(paying), code: "DECLINED" } }];
+    case "payment_collection_requirement_expired":
+      return [{ type, data: noticeOf(paying) }];
+    case "ATTEMPT_PAYMENT":
+      return [{ type, method: "CARD", instrumentId: "ins_async" }];
+    default:
+      return [{ type }];
+  }
+}
+
+/** Every event that a state takes, each once, with every payload that makes a difference. */
+export function eventsOf(retries: number): (snapshot: AnyMachineSnapshot) => ModelEvent[] {
+  return (snapshot) => {
+    const types = new Set(getNextTransitions(snapshot).map(({ eventType }) => eventType));
+    return [...types].flatMap((type) => payloadsOf(type, snapshot, retries)).map((event) => ({ ...event, at: 0 }));
+  };
+}
+
+/** A state is what its guards can tell apart; that differs before and after the checkout's fate is decided. */
+export function stateKey({ value, context }: { readonly value: unknown; readonly context: unknown }): string {
+  const { payment, retry, deferred } = context as CheckoutContext;
+  const path = pathOf(value as StateValue);
+  const isUndone = path.includes("undoing") || path.startsWith("ROLLEDBACK");
+  const isOwed = ({ pspReference }: Reference) => payment.owed.some((owed) => owed.pspReference === pspReference);
+  const isKnown = (capture: Reference) =>
+    isOwed(capture) || [payment.settledBy, ...payment.refunds].some((known) => known?.pspReference === capture.pspReference);
+  const money = [isOwed(paying), isKnown(paying), isOwed(mismatched), !isUndone && isKnown(mismatched)];
+  if (isUndone) return JSON.stringify([path, retry.failures, money, deferred.length, deferred.indexOf("paymentRequest")]);
+  if (path.startsWith("COMPLETED")) return JSON.stringify([path, retry.failures, money]);
+  return JSON.stringify([path, retry.failures, money, payment.status, payment.round, payment.attemptId === null]);
+}
+
+interface Reference {
+  readonly pspReference: string;
+}
+
+export function eventKey(event: ModelEvent): string {
+  const { output, error, data } = event as {
+    output?: { outcome?: { kind: string }; payment?: { outcome: { kind: string } } };
+    error?: { class: string };
+    data?: { pspReference: string };
+  };
+  const detail =
+    (Array.isArray((output as { refunds?: unknown } | undefined)?.refunds)
+      ? `${(output as unknown as { refunds: unknown[] }).refunds.length} refunds`
+      : undefined) ??
+    output?.outcome?.kind ??
+    output?.payment?.outcome.kind ??
+    error?.class ??
+    data?.pspReference ??
+    "";
+  return `${event.type.replace("xstate.", "")}${detail === "" ? "" : `(${detail})`}`;
+}
+
+export function graphOf(retries: number) {
+  return getAdjacencyMap(checkoutMachine as never, {
+    input: modelInput(retries),
+    events: eventsOf(retries) as never,
+    serializeState: stateKey as never,
+    serializeEvent: eventKey as never,
+    limit: 1_000_000,
+  });
+}
