@@ -106,6 +106,13 @@ export interface PaymentAttempt {
   readonly outcome: PaymentOutcome;
 }
 
+/** The provider's own word on a PCR, when asked. `captures` lists all that it ever took, refunded ones too. */
+export interface PaymentReport {
+  readonly attemptId: string;
+  readonly outcome: PaymentOutcome | { readonly kind: "cancelled" };
+  readonly captures: readonly Capture[];
+}
+
 export type RefundReason = "LATE" | "DUPLICATE" | "ROLLBACK" | "AMOUNT_MISMATCH";
 
 /** Money that was captured and must go back. */

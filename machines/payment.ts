@@ -2,9 +2,19 @@
  * What a payment outcome means for a checkout: one path for all doors (reply, webhook, poll). Pure.
  * A success pays only with the exact amount and currency; everything else that was captured is owed back.
  */
-import type { Capture, CheckoutContext, OwedRefund, Payment, PaymentAttempt, Refund, RefundReason } from "./context.ts";
+import type {
+  Capture,
+  CheckoutContext,
+  Invoice,
+  OwedRefund,
+  Payment,
+  PaymentAttempt,
+  PaymentGroup,
+  PaymentReport,
+  Refund,
+  RefundReason,
+} from "./context.ts";
 import { PAYMENT_EVENT_TYPES, type PaymentEvent } from "./events.ts";
-import type { PaymentReport } from "./step-inputs.ts";
 
 /** News about a payment, whichever way it came. */
 interface PaymentNews {
@@ -73,6 +83,12 @@ export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payme
     owed: payment.owed.filter((owed) => !given.has(owed.pspReference)),
     refunds: [...payment.refunds, ...newRefunds(payment, refunds)],
   };
+}
+
+/** What is collected now: the lines of NOW groups. LATER is recorded, not collected. */
+export function amountDue({ lines }: Invoice, paymentGroups: readonly PaymentGroup[]): number {
+  const later = new Set(paymentGroups.filter((group) => group.paymentTiming === "LATER").map((group) => group.paymentGroupId));
+  return lines.reduce((sum, line) => (later.has(line.paymentGroupId) ? sum : sum + line.total), 0);
 }
 
 export function attemptsLeft(context: CheckoutContext): number {
@@ -157,7 +173,8 @@ function isKnown(payment: Payment, capture: Capture): boolean {
 }
 
 function matches(context: CheckoutContext, capture: Capture): boolean {
-  return context.invoice !== null && capture.amount === context.invoice.payable && capture.currency === context.invoice.currency;
+  const { invoice, paymentGroups } = context;
+  return invoice !== null && capture.currency === invoice.currency && capture.amount === amountDue(invoice, paymentGroups);
 }
 
 /** Only the three fields that are money: outcomes carry more. */

@@ -12,7 +12,7 @@ import type {
   OwedRefund,
   PaymentAttempt,
   PaymentGroup,
-  PaymentOutcome,
+  PaymentReport,
   PinnedFlag,
   Refund,
   RefundReason,
@@ -20,6 +20,7 @@ import type {
   UpsertedLineItem,
 } from "./context.ts";
 import { InvariantError } from "./errors.ts";
+import { amountDue } from "./payment.ts";
 import { refundKey, stepKey, type StepName } from "./keys.ts";
 
 export interface StepInput {
@@ -47,6 +48,7 @@ export interface Actors {
       paymentKey: string;
       checkoutOrderId: string;
       invoice: Invoice;
+      amount: number;
       preferences: readonly CreatedPreference[];
       paymentDeadlineMs: number;
     };
@@ -82,12 +84,6 @@ export interface Actors {
   refundCapture: { input: StepInput & { pcrId: string; capture: Capture; reason: RefundReason }; output: Refund };
 }
 export type ActorName = keyof Actors;
-
-export interface PaymentReport {
-  readonly attemptId: string;
-  readonly outcome: PaymentOutcome | { readonly kind: "cancelled" };
-  readonly captures: readonly Capture[];
-}
 
 /** What subscribers learn about the line items; built from the context alone. */
 export interface LineItemsFacts {
@@ -153,6 +149,7 @@ export const inputs = {
     paymentKey: stepKey(context.executionContextId, "STEP_5", context.payment.round),
     checkoutOrderId: known(context.order, "order").checkoutOrderId,
     invoice: known(context.invoice, "invoice"),
+    amount: amountDue(known(context.invoice, "invoice"), context.paymentGroups),
     preferences: context.preferences,
     paymentDeadlineMs: context.policy.paymentDeadlineMs,
   }),
@@ -175,15 +172,15 @@ export const inputs = {
   }),
   produceLineItemsUpdatedEvent: (context: CheckoutContext) => ({ ...stepInput(context, "STEP_8"), ...facts(context) }),
   createPaymentAttempt: (context: CheckoutContext) => {
-    const { payable, currency } = known(context.invoice, "invoice");
+    const invoice = known(context.invoice, "invoice");
     const choice = known(context.payment.choice, "choice");
     return {
       executionContextId: context.executionContextId,
       key: stepKey(context.executionContextId, "STEP_5", context.payment.round),
       pcrId: known(context.payment.pcrId, "pcrId"),
       checkoutOrderId: known(context.order, "order").checkoutOrderId,
-      amount: payable,
-      currency,
+      amount: amountDue(invoice, context.paymentGroups),
+      currency: invoice.currency,
       dueAt: known(context.payment.dueAt, "dueAt"),
       round: context.payment.round,
       ...choice,

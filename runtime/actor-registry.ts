@@ -86,6 +86,13 @@ export class ActorRegistry {
     return this.actors.get(id)?.tell(message) ?? false;
   }
 
+  /** Wakes the checkout for its inbox, if this node runs it or may. */
+  async notify(id: string): Promise<void> {
+    const actor = this.actors.get(id);
+    if (actor !== undefined) return actor.pullInbox();
+    if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) !== null) await this.adopt(id);
+  }
+
   /** The answer that a commit of this node gives from now on, or null after `waitMs`. */
   nextAnswer(id: string, waitMs: number): Promise<StoredAnswer | null> {
     return new Promise((resolve) => {

@@ -181,6 +181,11 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.actors.deliver(executionContextId, { kind: "command", event });
   }
 
+  /** Something waits in the inbox of this checkout. Its rows are durable: whoever misses this call finds them by itself. */
+  notify(executionContextId: string): Promise<void> {
+    return this.actors.notify(executionContextId);
+  }
+
   private async create(command: InitiateCommand): Promise<InitiateResult> {
     const { request } = command;
     const id = this.deps.ids.next("ctx");

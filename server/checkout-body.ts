@@ -1,6 +1,6 @@
 /** A checkout as clients read it: domain.md's 200 body, from the machine's view alone. Pure. */
 import type { Capture, CheckoutContext, Invoice, LastError } from "../machines/context.ts";
-import { attemptsLeft } from "../machines/payment.ts";
+import { amountDue, attemptsLeft } from "../machines/payment.ts";
 import type { CheckoutView } from "../machines/view.ts";
 import { checkoutLinks } from "./links.ts";
 import type { CheckoutBody, InvoiceBody, LineItemBody, PaymentBody } from "./response-schema.ts";
@@ -107,7 +107,7 @@ function payment(view: CheckoutView): PaymentBody {
     pcrId: held.pcrId,
     attemptId: held.attemptId,
     status: paymentStatus(view, capturedAmount > 0 && refundedAmount === capturedAmount),
-    amount: context.invoice?.payable ?? null,
+    amount: context.invoice === null ? null : amountDue(context.invoice, context.paymentGroups),
     currency,
     capturedAmount,
     refundedAmount,

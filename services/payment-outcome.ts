@@ -1,7 +1,6 @@
 /** What the provider's answer means for us. Pure. */
-import type { Capture, NextAction, PaymentOutcome } from "../machines/context.ts";
+import type { Capture, NextAction, PaymentOutcome, PaymentReport } from "../machines/context.ts";
 import type { AttemptStatus } from "../persistence/order-schema.ts";
-import type { PaymentStatusReport } from "../steps/services.ts";
 import type { Charge, ChargeCapture } from "./payment-provider.ts";
 import type { AttemptRow, PcrRow } from "./payment-records.ts";
 
@@ -12,7 +11,7 @@ export interface AttemptCharge {
 }
 
 /** The one answer to "what became of this payment", over all attempts; null = there is none. */
-export function reportOf(pcr: PcrRow, found: readonly AttemptCharge[]): PaymentStatusReport | null {
+export function reportOf(pcr: PcrRow, found: readonly AttemptCharge[]): PaymentReport | null {
   const latest = found.at(-1);
   if (latest === undefined) return null;
   const captures = found.flatMap(({ charge }) => charge?.captures.map(captureOf) ?? []);
@@ -62,7 +61,7 @@ export function heldCaptures({ charge }: AttemptCharge): readonly Capture[] {
   return charge?.captures.filter(isHeld).map(captureOf) ?? [];
 }
 
-function unpaidOutcome(pcr: PcrRow, { attempt, charge }: AttemptCharge): PaymentStatusReport["outcome"] {
+function unpaidOutcome(pcr: PcrRow, { attempt, charge }: AttemptCharge): PaymentReport["outcome"] {
   // Paid without the provider, or refused by it before a charge existed.
   if (charge === null) return attempt.outcome ?? { kind: "cancelled" };
   switch (charge.status) {

@@ -115,6 +115,11 @@ export class PaymentRecords {
     return row;
   }
 
+  async executionContextOf(pcrId: string): Promise<string | null> {
+    const [row] = await this.database.orm.select({ contextId: pcrs.contextId }).from(pcrs).where(eq(pcrs.id, pcrId));
+    return row?.contextId ?? null;
+  }
+
   async pcrOf(executionContextId: string): Promise<PcrRow | null> {
     const [row] = await this.database.orm.select().from(pcrs).where(eq(pcrs.contextId, executionContextId));
     return row ?? null;

@@ -1,9 +1,17 @@
-import type { Capture, OwedRefund, PaymentAttempt, PaymentOutcome, Refund, RefundReason } from "../machines/context.ts";
+import type {
+  Capture,
+  OwedRefund,
+  PaymentAttempt,
+  PaymentOutcome,
+  PaymentReport,
+  Refund,
+  RefundReason,
+} from "../machines/context.ts";
 import { TerminalError, TransientError } from "../machines/errors.ts";
 import { refundKey } from "../machines/keys.ts";
 import type { Database } from "../persistence/connect.ts";
 import type { Ids } from "../steps/ports.ts";
-import type { Call, PaymentRequest, Payments, PaymentStatusReport } from "../steps/services.ts";
+import type { Call, PaymentRequest, Payments } from "../steps/services.ts";
 import { EffectLog } from "./effect-log.ts";
 import { attemptStatusOf, heldCaptures, outcomeOf, reportOf, type AttemptCharge } from "./payment-outcome.ts";
 import type { Charge, PaymentProvider } from "./payment-provider.ts";
@@ -55,7 +63,12 @@ export class SqlPayments implements Payments {
     return this.#collect(opened, call.signal);
   }
 
-  async getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentStatusReport> {
+  /** Whose PCR it is, for an event that names only the PCR; null = not ours, or not yet known. */
+  executionContextOf(pcrId: string): Promise<string | null> {
+    return this.#records.executionContextOf(pcrId);
+  }
+
+  async getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport> {
     const pcr = await this.#records.pcr(query.pcrId, query.executionContextId);
     const found: AttemptCharge[] = [];
     for (const attempt of await this.#records.attempts(pcr.id)) {
@@ -66,7 +79,7 @@ export class SqlPayments implements Payments {
     return reportOf(pcr, found) ?? noAttempt(pcr);
   }
 
-  async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentStatusReport> {
+  async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
     return reportOf(pcr, await this.#close(pcr, call.signal)) ?? noAttempt(pcr);
   }

@@ -19,7 +19,7 @@ import type {
   OwedRefund,
   PaymentAttempt,
   PaymentGroup,
-  PaymentOutcome,
+  PaymentReport,
   PinnedFlag,
   Refund,
   RefundReason,
@@ -190,9 +190,9 @@ export interface Payments {
    */
   createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt>;
   /** Asks the provider. A read. */
-  getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentStatusReport>;
+  getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport>;
   /** Cancels every attempt that isn't captured, then says what is: nobody may decide on silence. */
-  cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentStatusReport>;
+  cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport>;
   /**
    * The undo of a payment request, known or unknown outcome: cancels what is not captured, refunds
    * each capture under `<contextId>:refund:<pspReference>`, until nothing is held. `key` is the key of round 1.
@@ -202,13 +202,6 @@ export interface Payments {
   refundCapture(
     call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason },
   ): Promise<Refund>;
-}
-
-/** `captured` first: a capture outweighs a failure of another attempt. `captures` lists all of them. */
-export interface PaymentStatusReport {
-  readonly attemptId: string;
-  readonly outcome: PaymentOutcome | { readonly kind: "cancelled" };
-  readonly captures: readonly Capture[];
 }
 
 /** The request itself, kept in an erasable table; steps read it, the machine never sees it. */

@@ -14,7 +14,7 @@ export function upsertLineItemsAndCreatePaymentRequest({
 }: StepDeps): Step<"upsertLineItemsAndCreatePaymentRequest"> {
   return {
     execute: async (
-      { executionContextId, key, paymentKey, checkoutOrderId, invoice, preferences, paymentDeadlineMs },
+      { executionContextId, key, paymentKey, checkoutOrderId, invoice, amount, preferences, paymentDeadlineMs },
       signal,
     ) => {
       const request = await requests.load(executionContextId);
@@ -34,7 +34,9 @@ export function upsertLineItemsAndCreatePaymentRequest({
       await services.paymentGroups.lockPaymentGroups({ executionContextId, key, signal, amounts: amountsByGroup(invoice) });
       const dueAt = Math.min(clock.now() + paymentDeadlineMs, invoice.expiresAt);
       const payment = await services.payments.createPaymentRequest({
-        ...paymentOf(request, invoice),
+        ...paymentOf(request),
+        amount,
+        currency: invoice.currency,
         executionContextId,
         key: paymentKey,
         signal,
@@ -73,9 +75,9 @@ export function amountsByGroup(invoice: Invoice): Record<string, number> {
   return amounts;
 }
 
-function paymentOf({ user, payment }: CheckoutRequest, { payable, currency }: Invoice) {
+function paymentOf({ user, payment }: CheckoutRequest) {
   const { method, instrumentId, returnUrl } = payment;
-  const base = { payerId: user.userId, amount: payable, currency, method, instrumentId };
+  const base = { payerId: user.userId, method, instrumentId };
   return returnUrl === undefined ? base : { ...base, returnUrl };
 }
 

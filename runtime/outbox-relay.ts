@@ -1,0 +1,101 @@
+/**
+ * Publishes committed events. Event n+1 of a checkout goes out after n's acknowledgement, many checkouts at
+ * once; marked after the acknowledgement, so that a crash in between publishes the same id again, never none.
+ */
+import type { Bus, CloudEvent } from "../messaging/bus.ts";
+import type { PublishedEvent, Store } from "../persistence/store.ts";
+import type { Clock } from "../steps/ports.ts";
+import type { Counters, Log } from "./telemetry.ts";
+
+const SWEEP_MS = 1_000;
+const CHECKOUTS_MAX = 100;
+
+export interface OutboxRelayDeps {
+  readonly store: Pick<Store, "unpublished" | "markPublished">;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** CloudEvents `source`: who says it. */
+  readonly source: string;
+}
+
+export class OutboxRelay {
+  private cancelSweep: () => void = () => {};
+  private current: Promise<void> | null = null;
+  private isKicked = false;
+  private isStopped = true;
+
+  constructor(private readonly deps: OutboxRelayDeps) {}
+
+  start(): void {
+    this.isStopped = false;
+    this.kick();
+  }
+
+  /** There may be something new. Cheap; many kicks make one run. */
+  kick(): void {
+    this.isKicked = true;
+    if (this.current !== null || this.isStopped) return;
+    this.cancelSweep();
+    this.current = this.run().finally(() => {
+      this.current = null;
+      if (!this.isStopped) this.cancelSweep = this.deps.clock.after(this.isKicked ? 0 : SWEEP_MS, () => this.kick());
+    });
+  }
+
+  /** Resolves when what is being published is marked. Safe twice and before start. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.cancelSweep();
+    await this.current;
+  }
+
+  private async run(): Promise<void> {
+    try {
+      for (let hasMore = true; hasMore && !this.isStopped;) {
+        this.isKicked = false;
+        const events = await this.deps.store.unpublished(CHECKOUTS_MAX);
+        const published = await Promise.all(events.map((event) => this.publish(event)));
+        // What failed waits for the next sweep; only those that went out may have a successor.
+        hasMore = published.some((isPublished) => isPublished);
+      }
+    } catch (error) {
+      this.deps.log.warn({ err: error }, "The outbox could not be read; it is read again");
+    }
+  }
+
+  private async publish(event: PublishedEvent): Promise<boolean> {
+    const isPublished = await this.deps.bus.publish(toCloudEvent(event, this.deps.source)).then(
+      () => true,
+      (error: unknown) => {
+        this.deps.counters.add("publish_failures");
+        this.deps.log.warn(
+          { executionContextId: event.contextId, eventSeq: event.eventSeq, err: error },
+          "An event could not be published",
+        );
+        return false;
+      },
+    );
+    await this.deps.store.markPublished(event.contextId, event.eventSeq, isPublished);
+    if (isPublished) this.deps.counters.add("events_published");
+    return isPublished;
+  }
+}
+
+/** Event id = `<contextId>:<event_seq>`: the same at every try, so that a broker can tell a repetition. */
+function toCloudEvent(event: PublishedEvent, source: string): CloudEvent {
+  return {
+    specversion: "1.0",
+    id: `${event.contextId}:${event.eventSeq}`,
+    source,
+    type: `checkout.v1.${event.type}`,
+    subject: event.contextId,
+    time: new Date(event.committedAt).toISOString(),
+    datacontenttype: "application/json",
+    seq: event.eventSeq,
+    typeseq: event.typeSeq,
+    ...(event.traceparent === null ? {} : { traceparent: event.traceparent }),
+    data: event.data,
+  };
+}

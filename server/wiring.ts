@@ -1,0 +1,134 @@
+/** Puts the parts together: the one place, with main.ts, where concrete adapters are named. */
+import type { Logger } from "pino";
+import type { LockManager } from "../locking/lock-manager.ts";
+import { connectRedisLocks } from "../locking/redis-locks.ts";
+import { SqlLocks } from "../locking/sql-locks.ts";
+import { checkoutMachine } from "../machines/checkout.ts";
+import { InvariantError } from "../machines/errors.ts";
+import { MACHINE_HASH } from "../machines/version.ts";
+import { InProcessBus } from "../messaging/in-process-bus.ts";
+import type { Database } from "../persistence/connect.ts";
+import { openEmbedded } from "../persistence/embedded-database.ts";
+import { migrate } from "../persistence/migrate.ts";
+import { connectPostgres } from "../persistence/postgres-database.ts";
+import { SqlStore } from "../persistence/sql-store.ts";
+import { acquireLocks } from "../runtime/acquire-locks.ts";
+import { Orchestrator } from "../runtime/orchestrator.ts";
+import { OutboxRelay } from "../runtime/outbox-relay.ts";
+import { Counters } from "../runtime/telemetry.ts";
+import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
+import type { CheckoutRequest } from "../steps/request.ts";
+import { answerFor } from "./answer.ts";
+import type { Config } from "./config.ts";
+import { openParticipants, type Participants } from "./participants.ts";
+import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
+
+/** Checkouts in one node's memory at once; beyond that a node says OVERLOADED. */
+const RESIDENT_MAX = 2_000;
+const EVENT_SOURCE = "/checkoutd";
+
+export interface CheckoutNode {
+  readonly orchestrator: Orchestrator;
+  readonly bus: InProcessBus;
+  readonly readinessChecks: Readonly<Record<string, () => Promise<void>>>;
+  /** Finishes what is being written, hands checkouts over, closes connections. Safe twice. */
+  stop(): Promise<void>;
+}
+
+export async function startNode(config: Config, log: Logger): Promise<CheckoutNode> {
+  const database = await openDatabase(config, log);
+  try {
+    await migrate(database);
+    const locks = await openLocks(config, database, log);
+    return await assemble(config, log, database, locks);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, log: Logger, database: Database, locks: LockManager): Promise<CheckoutNode> {
+  const store = new SqlStore(database);
+  const bus = new InProcessBus();
+  const counters = new Counters();
+  const { paymentDeadlineMs } = config.policy;
+  const participants = await openParticipants({ database, clock, ids, flagsFile: config.flagsFile, paymentDeadlineMs });
+  const requests = { load: (id: string) => loadRequest(store, id) };
+  const relay = new OutboxRelay({ store, bus, clock, log, counters, source: EVENT_SOURCE });
+  const executions = checkoutExecutions({ services: participants.services, requests, clock }, (input, signal) =>
+    acquireLocks(store, orchestrator.locks)(input, signal),
+  );
+  const orchestrator: Orchestrator = new Orchestrator({
+    machine: checkoutMachine.provide({ actors: checkoutActors(executions) }),
+    machineHash: MACHINE_HASH,
+    store,
+    locks,
+    rules: participants.services.rules,
+    clock,
+    ids,
+    log,
+    counters,
+    policy: config.policy,
+    answerFor,
+    onEvents: () => relay.kick(),
+    residentMax: RESIDENT_MAX,
+    isExclusive: database.kind === "embedded",
+  });
+  await orchestrator.start();
+  relay.start();
+  const stopSending = startProviderEvents(participants, store, orchestrator, log);
+  return {
+    orchestrator,
+    bus,
+    readinessChecks: { database: () => database.ping(), locks: () => locks.ping() },
+    stop: once(async () => {
+      await stopSending();
+      await orchestrator.stop();
+      await relay.stop();
+      await bus.stop();
+      await locks.stop();
+      await database.close();
+    }),
+  };
+}
+
+/** The simulator's announced events, through the same inbox as every payment event. */
+function startProviderEvents(
+  { provider, payments }: Participants,
+  store: SqlStore,
+  orchestrator: Orchestrator,
+  log: Logger,
+): () => Promise<void> {
+  return provider.start(
+    async ({ type, data }) => {
+      const executionContextId = await payments.executionContextOf(data.pcrId);
+      await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
+      if (executionContextId !== null) await orchestrator.notify(executionContextId);
+    },
+    (error: unknown) => log.warn({ err: error }, "A payment event could not be delivered; it is sent again"),
+  );
+}
+
+async function openDatabase(config: Config, log: Logger): Promise<Database> {
+  if (config.databaseUrl !== null) return connectPostgres(config.databaseUrl);
+  return openEmbedded(config.dataDir, { onSlowStart: (message) => log.info(message) });
+}
+
+async function openLocks(config: Config, database: Database, log: Logger): Promise<LockManager> {
+  if (config.redisUrl === null) return new SqlLocks(database);
+  return connectRedisLocks(config.redisUrl, {
+    onConnectionError: (error) => log.warn({ err: error }, "Redis does not answer; checkouts go on under their fences alone"),
+  });
+}
+
+/** The body was validated by the edge before it was stored. */
+async function loadRequest(store: SqlStore, executionContextId: string): Promise<CheckoutRequest> {
+  const body = await store.loadRequest(executionContextId);
+  if (body === null) throw new InvariantError(`The request of ${executionContextId} is gone, so its steps can't run.`);
+  return body as CheckoutRequest;
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => (running ??= work());
+}
