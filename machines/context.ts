@@ -203,14 +203,13 @@ export interface CheckoutInput {
   readonly policy: CheckoutPolicy;
 }
 
-/** Pure and cheap: `transition()` evaluates it again on every call. */
-export function initialContext(input: CheckoutInput): CheckoutContext {
+/**
+ * Pure and cheap: XState's `transition()` evaluates it again on every call, then without input, and throws the
+ * result away. An exception there would cost more than the transition.
+ */
+export function initialContext(input: CheckoutInput | undefined): CheckoutContext {
   return {
-    executionContextId: input.executionContextId,
-    userId: input.userId,
-    cartId: input.cartId,
-    cartVersion: input.cartVersion,
-    policy: input.policy,
+    ...(input ?? NO_INPUT),
     flags: {},
     paymentGroups: [],
     preferences: [],
@@ -238,5 +237,20 @@ export function initialContext(input: CheckoutInput): CheckoutContext {
     deferred: [],
   };
 }
+
+const NO_INPUT: CheckoutInput = {
+  executionContextId: "",
+  userId: "",
+  cartId: "",
+  cartVersion: 0,
+  policy: {
+    stepRetryMax: 0,
+    stepRetryBudgetMs: 0,
+    undoRetryMax: 0,
+    paymentDeadlineMs: 0,
+    paymentAttemptsMax: 0,
+    paymentPollMs: 0,
+  },
+};
 
 export const NO_RETRY: Retry = { failures: 0, firstFailedAt: null, delayMs: 0 };

@@ -22,12 +22,14 @@ const settle = [
 const onNews = [...settle, { actions: "takePaymentNews" }] as const;
 const onReply = [...settle, { target: AWAITING, actions: "takePaymentNews" }] as const;
 
+const cancel = { target: UNDOING, actions: { type: "giveUp", params: cancelled("STEP_8") } } as const;
+
 const settling = checkoutSetup.createStateConfig({
   meta: { refines: "STEP_8" },
   initial: "awaitingPayment",
   tags: ["awaitingPayment"],
-  after: { paymentDeadline: { target: ".asking", actions: "stepDone" } },
-  on: { CANCEL: { target: UNDOING, actions: { type: "giveUp", params: cancelled("STEP_8") } } },
+  after: { paymentDeadline: { target: "asking", actions: "stepDone" } },
+  on: { CANCEL: cancel },
   states: {
     awaitingPayment: {
       meta: { refines: "STEP_8" },
@@ -74,7 +76,7 @@ const settling = checkoutSetup.createStateConfig({
               // Its outcome is unknown: only the provider can tell whether it holds money.
               {
                 guard: "isTransient",
-                target: "#checkout.PROCESSING.STEP_8.settling.asking",
+                target: "#checkout.PROCESSING.STEP_8.asking",
                 actions: { type: "fail", params: { step: "STEP_8" } },
               },
               { guard: "settled", target: CONFIRMING, actions: "stepDone" },
@@ -86,26 +88,32 @@ const settling = checkoutSetup.createStateConfig({
         backingOff: { meta: { refines: "STEP_8" }, after: { backoff: "running" } },
       },
     }),
-    /** Nobody decides on silence: the provider cancels what is pending and says what it holds. */
-    asking: insisted("STEP_8", {
-      id: "asking",
-      src: "cancelIfPending",
-      input: ({ context }) => inputs.getPaymentStatus(context),
-      onDone: [
-        { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
-        { target: UNDOING, actions: ["recordPaymentNews", "expire"] },
-      ],
-      on: {
-        ...early,
-        // The event is the provider's own word; waiting for another one could take for ever.
-        payment_collection_requirement_success: [
-          { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
-          early.payment_collection_requirement_success,
-        ],
-      },
-    }),
   },
 });
+
+/** Nobody decides on silence: the provider cancels what is pending and says what it holds. */
+const asking = insisted(
+  "STEP_8",
+  {
+    id: "asking",
+    src: "cancelIfPending",
+    input: ({ context }) => inputs.getPaymentStatus(context),
+    onDone: [
+      { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
+      { target: UNDOING, actions: ["recordPaymentNews", "expire"] },
+    ],
+    on: {
+      ...early,
+      // The event is the provider's own word; waiting for another one could take for ever.
+      payment_collection_requirement_success: [
+        { guard: "paid", target: CONFIRMING, actions: "takePaymentNews" },
+        early.payment_collection_requirement_success,
+      ],
+      CANCEL: cancel,
+    },
+  },
+  ["awaitingPayment"],
+);
 
 export const settlement = checkoutSetup.createStateConfig({
   meta: { refines: "STEP_8" },
@@ -125,6 +133,7 @@ export const settlement = checkoutSetup.createStateConfig({
       on: early,
     }),
     settling,
+    asking,
     confirming: insisted("STEP_8", {
       id: "STEP_9",
       src: "executePCRSuccessSteps",

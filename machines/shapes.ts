@@ -7,7 +7,7 @@ import type { DocumentedState } from "./view.ts";
 type StateConfig = Parameters<typeof checkoutSetup.createStateConfig>[0];
 type Transitions = NonNullable<StateConfig["on"]>;
 type Invocation = Extract<NonNullable<StateConfig["invoke"]>, { readonly src: "createCheckoutOrder" }>;
-type Tag = "insisting" | "deferred";
+type Tag = "insisting" | "deferred" | "awaitingPayment";
 
 export interface Doing<Name extends ActorName> {
   /** Names the actor, and the step in `lastError`. */
@@ -67,7 +67,7 @@ function doing<Name extends ActorName>(
   refines: DocumentedState,
   { id, src, input, onDone, on = {} }: Doing<Name>,
   onError: Invocation["onError"],
-  tags: readonly ("insisting" | "deferred")[] = [],
+  tags: readonly Tag[] = [],
 ) {
   // TypeScript can't see that src and input belong together when both depend on Name; `Doing` says so above.
   const invoke = { id, src, input, onDone, onError } as unknown as Invocation;

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { PGlite } from "@electric-sql/pglite";
 import type { Database, Orm } from "./connect.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
@@ -46,6 +47,7 @@ export async function openClient(directory: string | undefined, options: Embedde
 
 export async function embeddedDatabase(client: PGlite, onClosed: () => void = () => {}): Promise<Database> {
   const { drizzle } = await import("drizzle-orm/pglite");
+  takeTurns(client);
   const orm = drizzle(client);
   let closing: Promise<void> | undefined;
   const rows = async <Row>(text: string, parameters: readonly unknown[] = []) =>
@@ -57,6 +59,24 @@ export async function embeddedDatabase(client: PGlite, onClosed: () => void = ()
     transaction: (work) => orm.transaction((tx) => work(tx as unknown as Orm)),
     ping: async () => void (await rows("select 1")),
     close: () => (closing ??= client.close().finally(onClosed)),
+  };
+}
+
+/**
+ * PGlite answers within microtasks, so busy checkouts would never let the event loop turn: no heartbeat, no
+ * request, no signal would get through until they rest. Each statement outside a transaction, and each
+ * transaction, begins in a turn of its own.
+ */
+function takeTurns(client: PGlite): void {
+  const query = client.query.bind(client);
+  const transaction = client.transaction.bind(client);
+  client.query = async (...call) => {
+    await nextTurn();
+    return query(...call);
+  };
+  client.transaction = async (work) => {
+    await nextTurn();
+    return transaction(work);
   };
 }
 

@@ -21,8 +21,8 @@ export interface ActorRegistryDeps {
   readonly ids: Ids;
   readonly log: Log;
   readonly counters: Counters;
-  readonly lease: NodeLease;
-  readonly lockKeeper: LockKeeper;
+  readonly lease: Pick<NodeLease, "nodeId" | "isHeld">;
+  readonly lockKeeper: Pick<LockKeeper, "hold" | "release">;
   readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
   readonly onEvents: () => void;
 }

@@ -9,6 +9,8 @@ import type { Counters, Log } from "./telemetry.ts";
 
 const SWEEP_MS = 1_000;
 const CHECKOUTS_MAX = 100;
+/** How long a stopping node goes on publishing what it has committed; the next one finds the rest. */
+const FLUSH_MAX_MS = 2_000;
 
 export interface OutboxRelayDeps {
   readonly store: Pick<Store, "unpublished" | "markPublished">;
@@ -23,13 +25,16 @@ export interface OutboxRelayDeps {
 export class OutboxRelay {
   private cancelSweep: () => void = () => {};
   private current: Promise<void> | null = null;
+  private flushing: Promise<void> | null = null;
   private isKicked = false;
   private isStopped = true;
+  private flushUntil = Number.POSITIVE_INFINITY;
 
   constructor(private readonly deps: OutboxRelayDeps) {}
 
   start(): void {
     this.isStopped = false;
+    this.flushUntil = Number.POSITIVE_INFINITY;
     this.kick();
   }
 
@@ -44,16 +49,23 @@ export class OutboxRelay {
     });
   }
 
-  /** Resolves when what is being published is marked. Safe twice and before start. */
+  /**
+   * Publishes what is committed by now, for a while, and resolves when that is marked: after the last node
+   * of a deployment has stopped, nobody else would. Safe twice and before start.
+   */
   async stop(): Promise<void> {
-    this.isStopped = true;
-    this.cancelSweep();
-    await this.current;
+    if (!this.isStopped) {
+      this.isStopped = true;
+      this.cancelSweep();
+      this.flushUntil = this.deps.clock.now() + FLUSH_MAX_MS;
+      this.flushing = (this.current ?? Promise.resolve()).then(() => this.run());
+    }
+    await this.flushing;
   }
 
   private async run(): Promise<void> {
     try {
-      for (let hasMore = true; hasMore && !this.isStopped;) {
+      for (let hasMore = true; hasMore && this.deps.clock.now() < this.flushUntil;) {
         this.isKicked = false;
         const events = await this.deps.store.unpublished(CHECKOUTS_MAX);
         const published = await Promise.all(events.map((event) => this.publish(event)));

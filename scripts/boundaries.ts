@@ -35,7 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   console: [],
   scripts: PRODUCT,
   bench: PRODUCT,
-  test: [...PRODUCT, "scripts/"],
+  examples: PRODUCT,
+  test: [...PRODUCT, "scripts/", "examples/"],
   "": PRODUCT,
 };
 

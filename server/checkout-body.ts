@@ -126,7 +126,9 @@ function paymentStatus(view: CheckoutView, isAllRefunded: boolean): PaymentBody[
   // In STEP_8 a refunded wrong amount leaves the payment open: DECLINED, another attempt is awaited.
   const isUndoing = view.state === "PROCESSING" || view.state === "ROLLEDBACK";
   if (isUndoing && isAllRefunded) return "REFUNDED";
-  if (status === "REQUIRES_ACTION" && view.context.undone.includes("paymentRequest")) return "CANCELLED";
+  // Cancelled at the deadline, when the provider said so, or by the undo alone: nobody declined it.
+  const wasOpen = status === "REQUIRES_ACTION" || view.context.payment.declineCode === "CANCELLED";
+  if (wasOpen && view.context.undone.includes("paymentRequest")) return "CANCELLED";
   return status;
 }
 

@@ -1,13 +1,9 @@
 #!/usr/bin/env node
 /** `npm start`: reads the configuration, starts one node and serves it until it is told to stop. */
-import { readFileSync } from "node:fs";
 import pino, { type Logger } from "pino";
 import { DataDirectoryLockedError } from "../persistence/data-directory-lock.ts";
-import { createApp } from "./app.ts";
 import { ConfigError, loadConfig, type Config } from "./config.ts";
-import { listen, peerAddress } from "./listen.ts";
-import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
-import { startNode } from "./wiring.ts";
+import { serve } from "./serve.ts";
 
 /** As in sysexits.h, so that a supervisor can tell what is worth a restart. */
 const EXIT = { drained: 0, unavailable: 69, locked: 75, config: 78 } as const;
@@ -15,31 +11,9 @@ const EXIT = { drained: 0, unavailable: 69, locked: 75, config: 78 } as const;
 async function main(): Promise<void> {
   const config = readConfig();
   const log = pino({ level: config.logLevel, base: { service: "checkoutd" } });
-  const node = await startNode(config, log);
-  const draining = new AbortController();
-  const app = createApp({
-    orchestrator: node.orchestrator,
-    apiKeys: config.apiKeys,
-    requestWaitMs: config.requestWaitMs,
-    clock,
-    ids,
-    log,
-    draining: draining.signal,
-    readinessChecks: node.readinessChecks,
-    peerAddress,
-    version: packageVersion(),
-  });
-  const server = await listen({
-    fetch: (request, env) => app.fetch(request, env),
-    host: config.host,
-    port: config.port,
-    draining,
-  });
-  announce(config, server.url, log);
-  stopOnSignal(async () => {
-    await server.stop(config.shutdownGraceMs);
-    await node.stop();
-  }, log);
+  const served = await serve(config, log);
+  announce(config, served.url, log);
+  stopOnSignal(() => served.stop(), log);
 }
 
 /** All mistakes at once, on standard error, before anything is opened. */
@@ -80,18 +54,6 @@ function stopOnSignal(drain: () => Promise<void>, log: Logger): void {
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
-}
-
-function packageVersion(): string {
-  for (const path of ["../package.json", "../../package.json"]) {
-    try {
-      const { version } = JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as { version: string };
-      return version;
-    } catch {
-      // Compiled, this file lies one folder deeper.
-    }
-  }
-  return "0.0.0";
 }
 
 function exitWith(code: number, message: string): never {

@@ -18,6 +18,7 @@ import { OutboxRelay } from "../runtime/outbox-relay.ts";
 import { Counters } from "../runtime/telemetry.ts";
 import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
+import type { CheckoutServices } from "../steps/services.ts";
 import { answerFor } from "./answer.ts";
 import type { Config } from "./config.ts";
 import { openParticipants, type Participants } from "./participants.ts";
@@ -35,27 +36,39 @@ export interface CheckoutNode {
   stop(): Promise<void>;
 }
 
-export async function startNode(config: Config, log: Logger): Promise<CheckoutNode> {
+/** `replacements` take the place of the built-in participants of the same name. */
+export async function startNode(
+  config: Config,
+  log: Logger,
+  replacements: Partial<CheckoutServices> = {},
+): Promise<CheckoutNode> {
   const database = await openDatabase(config, log);
   try {
     await migrate(database);
     const locks = await openLocks(config, database, log);
-    return await assemble(config, log, database, locks);
+    return await assemble(config, log, database, locks, replacements);
   } catch (error) {
     await database.close();
     throw error;
   }
 }
 
-async function assemble(config: Config, log: Logger, database: Database, locks: LockManager): Promise<CheckoutNode> {
+async function assemble(
+  config: Config,
+  log: Logger,
+  database: Database,
+  locks: LockManager,
+  replacements: Partial<CheckoutServices>,
+): Promise<CheckoutNode> {
   const store = new SqlStore(database);
   const bus = new InProcessBus();
   const counters = new Counters();
   const { paymentDeadlineMs } = config.policy;
   const participants = await openParticipants({ database, clock, ids, flagsFile: config.flagsFile, paymentDeadlineMs });
+  const services: CheckoutServices = { ...participants.services, ...replacements };
   const requests = { load: (id: string) => loadRequest(store, id) };
   const relay = new OutboxRelay({ store, bus, clock, log, counters, source: EVENT_SOURCE });
-  const executions = checkoutExecutions({ services: participants.services, requests, clock }, (input, signal) =>
+  const executions = checkoutExecutions({ services, requests, clock }, (input, signal) =>
     acquireLocks(store, orchestrator.locks)(input, signal),
   );
   const orchestrator: Orchestrator = new Orchestrator({
@@ -63,7 +76,7 @@ async function assemble(config: Config, log: Logger, database: Database, locks: 
     machineHash: MACHINE_HASH,
     store,
     locks,
-    rules: participants.services.rules,
+    rules: services.rules,
     clock,
     ids,
     log,

@@ -3,7 +3,7 @@
  * a difference. The key of a state holds what guards read and nothing else: that keeps the space small.
  */
 import { getAdjacencyMap } from "@xstate/graph";
-import { getNextTransitions, type AnyMachineSnapshot, type StateValue } from "xstate";
+import { getNextTransitions, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine, type StateValue } from "xstate";
 import { checkoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutContext, CheckoutPolicy } from "../../machines/context.ts";
 import { nextDeferred } from "../../machines/rollback.ts";
@@ -12,6 +12,14 @@ import { pathOf } from "../../machines/view.ts";
 export interface ModelEvent {
   readonly type: string;
   readonly [field: string]: unknown;
+}
+
+/** What the model's events may be: the more kinds, the larger the graph. */
+export interface Alphabet {
+  /** Tries of a step after its first; 0 leaves transient errors out. */
+  readonly retries: number;
+  /** Whether captures of an amount that does not pay occur. */
+  readonly hasWrongAmounts: boolean;
 }
 
 export const AMOUNT = 249_900;
@@ -112,8 +120,9 @@ function undone(actorId: string, context: CheckoutContext): readonly unknown[] {
   const { owed, settledBy } = context.payment;
   const held = settledBy === null ? owed : [...owed, { ...settledBy, reason: "ROLLBACK" }];
   const refunds = held.map((refund, index) => ({ ...refund, refundId: `rfd_${index}` }));
-  const missed = refunds.filter(({ reason }) => reason !== "LATE");
-  return (missed.length < refunds.length ? [refunds, missed] : [refunds]).map((given) => ({ refunds: given, conflicts: [] }));
+  const missing = refunds.filter(({ reason }) => reason !== "LATE");
+  const all = { refunds, conflicts: [], note: "all refunds" };
+  return missing.length < refunds.length ? [all, { refunds: missing, conflicts: [], note: "missing refunds" }] : [all];
 }
 
 const INSISTING = new Set(["STEP_9", "STEP_10", "asking", "refunding", "undo:deferred", "polling"]);
@@ -134,7 +143,7 @@ function isUndoing(snapshot: AnyMachineSnapshot): boolean {
   return snapshot.hasTag("undoing") || snapshot.matches("ROLLEDBACK");
 }
 
-function payloadsOf(type: string, snapshot: AnyMachineSnapshot, retries: number): readonly ModelEvent[] {
+function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWrongAmounts }: Alphabet): readonly ModelEvent[] {
   const context = snapshot.context as CheckoutContext;
   if (type.startsWith("xstate.done.actor.")) {
     const actorId = type.slice("xstate.done.actor.".length);
@@ -147,7 +156,10 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, retries: number)
   switch (type) {
     case "payment_collection_requirement_success":
       // Once we undo, every capture is alike: one is enough.
-      return (isUndoing(snapshot) ? [paying] : [paying, mismatched]).map((capture) => ({ type, data: noticeOf(capture) }));
+      return (isUndoing(snapshot) || !hasWrongAmounts ? [paying] : [paying, mismatched]).map((capture) => ({
+        type,
+        data: noticeOf(capture),
+      }));
     case "payment_collection_requirement_failed":
       return [{ type, data: { ...noticeOf(paying), code: "DECLINED" } }];
     case "payment_collection_requirement_expired":
@@ -160,10 +172,10 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, retries: number)
 }
 
 /** Every event that a state takes, each once, with every payload that makes a difference. */
-export function eventsOf(retries: number): (snapshot: AnyMachineSnapshot) => ModelEvent[] {
+export function eventsOf(alphabet: Alphabet): (snapshot: AnyMachineSnapshot) => ModelEvent[] {
   return (snapshot) => {
     const types = new Set(getNextTransitions(snapshot).map(({ eventType }) => eventType));
-    return [...types].flatMap((type) => payloadsOf(type, snapshot, retries)).map((event) => ({ ...event, at: 0 }));
+    return [...types].flatMap((type) => payloadsOf(type, snapshot, alphabet)).map((event) => ({ ...event, at: 0 }));
   };
 }
 
@@ -185,30 +197,55 @@ interface Reference {
   readonly pspReference: string;
 }
 
+/** Tells apart what a state's events can do: outcomes, kinds of errors, captures. */
 export function eventKey(event: ModelEvent): string {
-  const { output, error, data } = event as {
-    output?: { outcome?: { kind: string }; payment?: { outcome: { kind: string } } };
-    error?: { class: string };
-    data?: { pspReference: string };
-  };
+  const { output, error, data } = event as EventDetails;
   const detail =
-    (Array.isArray((output as { refunds?: unknown } | undefined)?.refunds)
-      ? `${(output as unknown as { refunds: unknown[] }).refunds.length} refunds`
-      : undefined) ??
-    output?.outcome?.kind ??
-    output?.payment?.outcome.kind ??
-    error?.class ??
-    data?.pspReference ??
-    "";
-  return `${event.type.replace("xstate.", "")}${detail === "" ? "" : `(${detail})`}`;
+    output?.note ?? output?.outcome?.kind ?? output?.payment?.outcome.kind ?? error?.class ?? data?.pspReference ?? null;
+  return detail === null ? event.type : `${event.type}(${detail})`;
 }
 
-export function graphOf(retries: number) {
-  return getAdjacencyMap(checkoutMachine as never, {
-    input: modelInput(retries),
-    events: eventsOf(retries) as never,
-    serializeState: stateKey as never,
-    serializeEvent: eventKey as never,
+interface EventDetails {
+  readonly output?: {
+    readonly note?: string;
+    readonly outcome?: { readonly kind: string };
+    readonly payment?: { readonly outcome: { readonly kind: string } };
+  };
+  readonly error?: { readonly class: string };
+  readonly data?: Reference;
+}
+
+/** States by key; of each, the events that it takes by theirs, and where they lead. */
+export type Graph = ReadonlyMap<string, GraphState>;
+
+export interface GraphState {
+  readonly isFinished: boolean;
+  readonly isUndoing: boolean;
+  readonly edges: ReadonlyMap<string, string>;
+}
+
+/** The whole graph, walked by @xstate/graph. The first state is the initial one. */
+export function graphOf(alphabet: Alphabet): Graph {
+  const adjacency = getAdjacencyMap(checkoutMachine as AnyStateMachine, {
+    input: modelInput(alphabet.retries),
+    events: eventsOf(alphabet) as (snapshot: AnyMachineSnapshot) => AnyEventObject[],
+    serializeState: stateKey,
+    serializeEvent: eventKey,
     limit: 1_000_000,
   });
+  return new Map(
+    Object.entries(adjacency).map(([key, { state, transitions }]) => [
+      key,
+      {
+        isFinished: state.hasTag("finished"),
+        isUndoing: isUndoing(state),
+        edges: new Map(
+          Object.entries(transitions as Record<string, { state: AnyMachineSnapshot }>).map(([name, next]) => [
+            name,
+            stateKey(next.state),
+          ]),
+        ),
+      },
+    ]),
+  );
 }

@@ -87,4 +87,17 @@ describe("an embedded database", () => {
     expect(await second.rows("select count(*) as rows from kept")).toEqual([{ rows: 0 }]);
     await second.close();
   });
+
+  test("lets timers and sockets have their turn while it is kept busy", async () => {
+    const database = await openEmbedded(directory);
+    let isTimeUp = false;
+    setTimeout(() => (isTimeUp = true), 1);
+    const deadline = performance.now() + 5_000;
+    while (!isTimeUp && performance.now() < deadline) {
+      await database.rows("select 1");
+      await database.transaction(async (tx) => void (await tx.execute("select 1")));
+    }
+    expect(isTimeUp).toBe(true);
+    await database.close();
+  });
 });

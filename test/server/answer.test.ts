@@ -67,6 +67,11 @@ describe("the answer that is stored", () => {
     expect(JSON.stringify(answer.problem)).not.toContain("10.0.0.7");
   });
 
+  it("is LOCKED when another checkout held what it needed until its budget was used up", () => {
+    const answer = rollbackAnswer({ ...terminal("LOCKED"), class: "TRANSIENT" });
+    expect(answer).toMatchObject({ status: 409, problem: { code: "LOCKED", class: "CONFLICT", rollback: "DONE" } });
+  });
+
   it("is CANCELLED for a rollback without an error", () => {
     expect(rollbackAnswer(null)).toMatchObject({ status: 409, problem: { code: "CANCELLED", rollback: "DONE" } });
   });

@@ -7,7 +7,7 @@ import { SqlOptIns } from "../../services/opt-ins.ts";
 import { SqlPreferences } from "../../services/preferences.ts";
 import type { CheckoutRequest, RequestedLineItem, RequestedOptIn, RequestedPreference } from "../../steps/request.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
-import { countingIds, ManualClock } from "../support/order-database.ts";
+import { countingIds, ManualClock } from "../support/ports.ts";
 import { documentedRequest, FILTER, lineItem, newContext, optIn, slotPreference } from "./checkouts.ts";
 
 const database = await openMemoryDatabase();

@@ -1,6 +1,7 @@
 /** Rivals for the last place, on a real Postgres: the embedded database runs one transaction at a time and proves little. */
 import { and, eq } from "drizzle-orm";
 import { afterAll, expect, test } from "vitest";
+import { migrate } from "../../persistence/migrate.ts";
 import { connectPostgres } from "../../persistence/postgres-database.ts";
 import { couponStock, paymentGroups, slotStock } from "../../persistence/service-schema.ts";
 import { createDemoCatalogue } from "../../services/demo-catalogue.ts";
@@ -8,8 +9,7 @@ import { SqlInvoices } from "../../services/invoices.ts";
 import { SqlOptIns } from "../../services/opt-ins.ts";
 import { SqlPaymentGroups } from "../../services/payment-groups.ts";
 import { SqlPreferences } from "../../services/preferences.ts";
-import { tablesAsSql } from "../support/memory-database.ts";
-import { countingIds, ManualClock } from "../support/order-database.ts";
+import { countingIds, ManualClock } from "../support/ports.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
 import { lineItem, newContext, optIn, slotPreference } from "./checkouts.ts";
 
@@ -22,8 +22,7 @@ const codes = (answers: readonly PromiseSettledResult<unknown>[]) =>
 async function openServices(server: string) {
   const own = await createTestDatabase(server);
   const database = connectPostgres(own.url, { connectionsMax: 12 });
-  const statements = (await tablesAsSql()).split(/;\s*$/m).filter((statement) => statement.trim() !== "");
-  for (const statement of statements) await database.rows(statement);
+  await migrate(database);
   const ids = countingIds();
   return {
     database,

@@ -4,7 +4,7 @@ import { couponStock, couponUses, invoices } from "../../persistence/service-sch
 import { createDemoCatalogue } from "../../services/demo-catalogue.ts";
 import { hashInvoice, SqlInvoices } from "../../services/invoices.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
-import { countingIds, ManualClock } from "../support/order-database.ts";
+import { countingIds, ManualClock } from "../support/ports.ts";
 import { FILTER, lineItem, newContext, optIn } from "./checkouts.ts";
 
 const database = await openMemoryDatabase();

@@ -5,7 +5,7 @@ import { optIns } from "../../persistence/service-schema.ts";
 import { SqlOptIns } from "../../services/opt-ins.ts";
 import type { RequestedOptIn } from "../../steps/request.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
-import { countingIds } from "../support/order-database.ts";
+import { countingIds } from "../support/ports.ts";
 import { newContext, optIn } from "./checkouts.ts";
 
 const database = await openMemoryDatabase();

@@ -2,13 +2,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { TerminalError } from "../../machines/errors.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { SqlCheckoutOrders } from "../../services/orders.ts";
-import { countingIds, openOrderDatabase } from "../support/order-database.ts";
+import { openMemoryDatabase } from "../support/memory-database.ts";
+import { countingIds } from "../support/ports.ts";
 
 let database: Database;
 const ids = countingIds();
 
 beforeAll(async () => {
-  database = await openOrderDatabase();
+  database = await openMemoryDatabase();
 });
 afterAll(() => database.close());
 

@@ -4,7 +4,7 @@ import { paymentGroups } from "../../persistence/service-schema.ts";
 import { createDemoCatalogue } from "../../services/demo-catalogue.ts";
 import { partition, SqlPaymentGroups } from "../../services/payment-groups.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
-import { countingIds } from "../support/order-database.ts";
+import { countingIds } from "../support/ports.ts";
 import { FILTER, lineItem, newContext } from "./checkouts.ts";
 
 const database = await openMemoryDatabase();

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { refundKey } from "../../machines/keys.ts";
 import type { Database } from "../../persistence/connect.ts";
-import { countingIds, openOrderDatabase } from "../support/order-database.ts";
+import { openMemoryDatabase } from "../support/memory-database.ts";
+import { countingIds } from "../support/ports.ts";
 import { gate, openPaymentDesk, successEvent } from "../support/payment-desk.ts";
 
 let database: Database;
 const ids = countingIds();
 
 beforeAll(async () => {
-  database = await openOrderDatabase();
+  database = await openMemoryDatabase();
 });
 afterAll(() => database.close());
 

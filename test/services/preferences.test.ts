@@ -6,7 +6,7 @@ import { createDemoCatalogue } from "../../services/demo-catalogue.ts";
 import { SqlPreferences } from "../../services/preferences.ts";
 import type { RequestedPreference } from "../../steps/request.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
-import { countingIds } from "../support/order-database.ts";
+import { countingIds } from "../support/ports.ts";
 import { newContext, slotPreference } from "./checkouts.ts";
 
 const database = await openMemoryDatabase();

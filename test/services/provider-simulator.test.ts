@@ -2,14 +2,15 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Database } from "../../persistence/connect.ts";
 import type { ProviderEvent } from "../../services/payment-provider.ts";
 import { SimulatedProvider } from "../../services/provider-simulator.ts";
-import { countingIds, ManualClock, openOrderDatabase } from "../support/order-database.ts";
+import { openMemoryDatabase } from "../support/memory-database.ts";
+import { countingIds, ManualClock } from "../support/ports.ts";
 import { successEvent } from "../support/payment-desk.ts";
 
 let database: Database;
 const ids = countingIds();
 
 beforeAll(async () => {
-  database = await openOrderDatabase();
+  database = await openMemoryDatabase();
 });
 afterAll(() => database.close());
 // Events wait in one table for whoever pumps next: what an earlier test left over is not ours.

@@ -12,7 +12,20 @@ const invoice: Invoice = {
   payable: PAYABLE,
   currency: CURRENCY,
   expiresAt: 2_000_000,
-  lines: [],
+  lines: [
+    {
+      ref: "l1",
+      kind: "LINE_ITEM",
+      sku: "SVC-AC-DEEP",
+      quantity: 1,
+      unitPrice: 249_900,
+      discount: 0,
+      tax: 0,
+      fee: 0,
+      total: 249_900,
+      paymentGroupId: "pg_1",
+    },
+  ],
 };
 
 /** A priced checkout whose first attempt is open; `payment` says what differs. */

@@ -4,7 +4,7 @@ import type { PaymentProvider, ProviderEvent } from "../../services/payment-prov
 import { SqlPayments } from "../../services/payments.ts";
 import { SimulatedProvider } from "../../services/provider-simulator.ts";
 import type { Ids } from "../../steps/ports.ts";
-import { ManualClock } from "./order-database.ts";
+import { ManualClock } from "./ports.ts";
 
 type Operation = "create" | "confirm" | "cancel" | "retrieve" | "refund";
 

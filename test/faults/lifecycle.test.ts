@@ -1,0 +1,89 @@
+/** How the process starts and ends: what a supervisor and an operator see of it. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { auditCheckout } from "../../scripts/checkout-audit.ts";
+import { exampleRequest, initiate } from "../../scripts/demo/client.ts";
+import { describeOn } from "../support/server.ts";
+import { embeddedHome, postgresHome, type ServiceHome } from "../support/service-process.ts";
+
+const CHECKOUTS = 12;
+const CLIENT_WAIT_SECONDS = 25;
+const TIMEOUT_MS = 90_000;
+
+describe("a process that can't serve", () => {
+  let home: ServiceHome;
+  beforeAll(async () => (home = await embeddedHome()));
+  afterAll(() => home.remove());
+
+  test("ends with 78 and lists every mistake in its configuration", async () => {
+    const env = { PORT: "eighty", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@db/shop", STEP_RETRY_MAX: "-1" };
+    const { code, output } = await home.spawn({ env }).ended;
+    expect(code).toBe(78);
+    expect(output).toContain("4 mistake(s)");
+    for (const name of Object.keys(env)) expect(output).toContain(`${name} must be`);
+    expect(output).not.toContain("secret");
+  });
+
+  test("ends with 69 when the database doesn't answer, without its password", async () => {
+    // Port 1 on loopback refuses at once.
+    const env = { DATABASE_URL: "postgres://user:secret@127.0.0.1:1/shop" };
+    const { code, output } = await home.spawn({ env }).ended;
+    expect(code).toBe(69);
+    expect(output).toContain("checkoutd can't start");
+    expect(output).not.toContain("secret");
+  });
+
+  test("ends with 75 and names the process that has the data directory", { timeout: TIMEOUT_MS }, async () => {
+    const first = home.spawn();
+    await first.url();
+    const { code, output } = await home.spawn().ended;
+    expect(code).toBe(75);
+    expect(output).toContain(`Process ${first.pid} uses`);
+    const response = await fetch(`${await first.url()}/`);
+    expect(response.status).toBe(200);
+    await first.kill("SIGTERM");
+  });
+});
+
+describe("SIGTERM, on the embedded database", () => drains(() => embeddedHome()));
+
+describeOn("postgres", "SIGTERM, on Postgres", (postgresUrl) =>
+  describeOn("redis", "with locks in Redis", (redisUrl) => drains(() => postgresHome(postgresUrl, redisUrl))),
+);
+
+function drains(openHome: () => Promise<ServiceHome>): void {
+  let home: ServiceHome;
+  beforeAll(async () => (home = await openHome()));
+  afterAll(() => home.remove());
+
+  test(
+    "drains with 0 while checkouts are in flight, and the next process goes on with them",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      // A flaky provider, so that each of them is somewhere between two steps for a while.
+      const orders = Array.from({ length: CHECKOUTS }, () => ({
+        key: randomUUID(),
+        request: exampleRequest(`cart_${randomUUID()}`, "ins_flaky"),
+      }));
+      const first = home.spawn();
+      const url = await first.url();
+      const begun = await Promise.all(orders.map(({ key, request }) => initiate(url, key, request, 0)));
+      const ids = begun.map(({ body }) => body.executionContextId);
+      await expect(first.kill("SIGTERM")).resolves.toMatchObject({ code: 0, signal: null });
+      const unfinished = await home.inspect((database) =>
+        database.rows<{ left: number }>("select count(*)::int as left from checkoutd.contexts where finished_at is null"),
+      );
+      expect(unfinished[0]?.left).toBeGreaterThan(0);
+
+      const second = home.spawn();
+      const next = await second.url();
+      const answers = await Promise.all(orders.map(({ key, request }) => initiate(next, key, request, CLIENT_WAIT_SECONDS)));
+      expect(answers.map(({ httpStatus, body }) => [httpStatus, body.status])).toEqual(orders.map(() => [200, "CONFIRMED"]));
+      expect(answers.map(({ body }) => body.executionContextId)).toEqual(ids);
+      await expect(second.kill("SIGTERM")).resolves.toMatchObject({ code: 0 });
+      await home.inspect(async (database) => {
+        for (const id of ids) expect((await auditCheckout(database, id, "CONFIRMED")).violations).toEqual([]);
+      });
+    },
+  );
+}

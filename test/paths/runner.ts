@@ -1,0 +1,272 @@
+/**
+ * Runs paths on the real runtime over a real store: real actors, commits, claims, passivation and revival. Only
+ * the steps are scripted (they end as the path says) and time jumps. Afterwards the journal is folded again, and
+ * every state that it holds is compared with the model's.
+ */
+import { fromPromise } from "xstate";
+import { canonicalJson } from "../../machines/canonical-json.ts";
+import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
+import { TerminalError, TransientError, type StepFailure } from "../../machines/errors.ts";
+import type { ActorLogics } from "../../machines/vocabulary.ts";
+import type { Database } from "../../persistence/connect.ts";
+import { SqlStore } from "../../persistence/sql-store.ts";
+import type { Commit, CommitResult, JournaledEvent, JournalEntry, Store } from "../../persistence/store.ts";
+import { ActorRegistry } from "../../runtime/actor-registry.ts";
+import {
+  begin,
+  decide,
+  dehydrate,
+  hashContext,
+  statePath,
+  type CheckoutSnapshot,
+  type StampedEvent,
+  type Timers,
+} from "../../runtime/engine.ts";
+import { Counters } from "../../runtime/telemetry.ts";
+import type { Clock, Ids } from "../../steps/ports.ts";
+import { eventOfKey, initialKey, targetOf, type Path } from "./generate.ts";
+import { modelInput, stateKey, type Alphabet, type Graph } from "./model.ts";
+
+const NODE = "node_paths";
+const CONCURRENT_PATHS = 96;
+const STEP_TIME_MAX_MS = 20_000;
+
+export interface RunReport {
+  readonly paths: number;
+  readonly events: number;
+  /** States of the model's graph that were compared with a durable one. */
+  readonly states: number;
+}
+
+/** Runs all paths; throws at the first difference, naming the path. */
+export async function runPaths(database: Database, graph: Graph, alphabet: Alphabet, paths: readonly Path[]): Promise<RunReport> {
+  const store = coalescing(new SqlStore(database));
+  await database.rows(
+    "insert into checkoutd.nodes (id, lease_until) values ($1, now() + interval '1 day') on conflict do nothing",
+    [NODE],
+  );
+  const queue = paths.map((path, index) => ({ path, id: `ctx_path_${String(index).padStart(6, "0")}` }));
+  await seed(
+    database,
+    alphabet.retries,
+    queue.map(({ id }) => id),
+  );
+  const states = new Set<string>();
+  let events = 0;
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { path, id } = next;
+      try {
+        for (const key of await new PathRun(store, graph, alphabet, id).walk(path)) states.add(key);
+      } catch (error) {
+        throw new Error(`On the path ${JSON.stringify(path)}`, { cause: error });
+      }
+      events += path.length;
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENT_PATHS }, worker));
+  return { paths: paths.length, events, states: states.size };
+}
+
+type Outcome = { readonly resolve: (output: unknown) => void; readonly reject: (error: unknown) => void };
+
+/** One checkout, driven event by event. What it commits is folded as it comes, and read back at the end. */
+class PathRun {
+  private readonly clock = new JumpingClock();
+  private readonly registry: ActorRegistry;
+  private readonly entries: JournalEntry[] = [];
+  private running: Outcome | null = null;
+  private committed: () => void = () => {};
+  private fail: (error: unknown) => void = () => {};
+  private snapshot: CheckoutSnapshot;
+  private timers: Timers = {};
+
+  constructor(
+    private readonly store: Store,
+    private readonly graph: Graph,
+    private readonly alphabet: Alphabet,
+    private readonly id: string,
+  ) {
+    const machine = this.scripted();
+    this.snapshot = begin(checkoutMachine, { ...modelInput(alphabet.retries), executionContextId: id });
+    this.registry = new ActorRegistry({
+      machine,
+      store,
+      clock: this.clock,
+      ids: pathIds(id),
+      log: { info: () => {}, warn: () => {}, error: (fields) => this.fail(fields["err"]) },
+      counters: new Counters(),
+      lease: { nodeId: NODE, isHeld: () => true },
+      lockKeeper: { hold: async () => ({}), release: async () => {} },
+      answerFor: () => null,
+      onEvents: () => {},
+    });
+    this.registry.watch(({ entry }) => {
+      this.entries.push(entry);
+      this.committed();
+    });
+  }
+
+  /** The keys of the states that it went through. */
+  async walk(path: Path): Promise<readonly string[]> {
+    let key = initialKey(this.graph);
+    const keys = [key];
+    for (const [index, name] of path.entries()) {
+      const committed = this.nextCommit(index, name);
+      // The first event is START; a checkout that was created and never started gets it when it is adopted.
+      if (index === 0) await this.registry.adopt(this.id);
+      else await this.send(eventOfKey(this.snapshot, this.alphabet, name), index);
+      await committed;
+      key = targetOf(this.graph, key, name);
+      keys.push(key);
+      this.fold(index, key);
+    }
+    this.registry.haltAll();
+    const stored = await this.store.history(this.id, 1, path.length + 1);
+    if (canonicalJson(stored) !== canonicalJson(this.entries)) throw new Error("The stored journal is not what was committed");
+    return keys;
+  }
+
+  private async send(event: StampedEvent, index: number): Promise<void> {
+    const { type } = event;
+    if (type.startsWith("xstate.done.actor.")) return this.taken().resolve(event["output"]);
+    if (type.startsWith("xstate.error.actor.")) return this.taken().reject(errorOf(event["error"] as StepFailure));
+    if (type.startsWith("xstate.after.")) {
+      this.clock.jump();
+      await this.registry.deliver(this.id, { kind: "timer", id: type });
+    } else if (type.startsWith("payment_collection_requirement_")) {
+      await this.store.receive("paths", `${this.id}:${index}`, this.id, "pcr_1", withoutStamp(event));
+      await this.registry.notify(this.id);
+    } else {
+      await this.registry.deliver(this.id, { kind: "command", event: withoutStamp(event) });
+    }
+  }
+
+  private taken(): Outcome {
+    if (this.running === null) throw new Error(`No step runs in ${JSON.stringify(this.snapshot.value)}`);
+    const { running } = this;
+    this.running = null;
+    return running;
+  }
+
+  /** The committed entry, folded, must be where the model is. */
+  private fold(index: number, key: string): void {
+    const entry = this.entries[index];
+    if (entry === undefined) throw new Error(`Entry ${index} was not committed`);
+    const { snapshot, timers } = decide(checkoutMachine, this.snapshot, this.timers, entry.event as StampedEvent);
+    this.snapshot = snapshot;
+    this.timers = timers;
+    const isEqual = entry.seq === index + 2 && entry.to === statePath(snapshot) && entry.contextHash === hashContext(snapshot);
+    if (!isEqual || stateKey(snapshot) !== key)
+      throw new Error(`${entry.event.type} led to ${entry.to}, ${stateKey(snapshot)}; the model says ${key}`);
+  }
+
+  private nextCommit(index: number, name: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${name} was not committed`)), STEP_TIME_MAX_MS);
+      const settle = (then: () => void) => {
+        clearTimeout(late);
+        then();
+      };
+      this.committed = () => {
+        if (this.entries.length === index + 1) settle(resolve);
+      };
+      this.fail = (error) => settle(() => reject(error));
+    });
+  }
+
+  private scripted(): CheckoutMachine {
+    const names = Object.keys(checkoutMachine.implementations.actors);
+    const logic = fromPromise(() => new Promise((resolve, reject) => (this.running = { resolve, reject })));
+    return checkoutMachine.provide({ actors: Object.fromEntries(names.map((name) => [name, logic])) as unknown as ActorLogics });
+  }
+}
+
+/** The rows of checkouts that were created and never started, in one statement. */
+async function seed(database: Database, retries: number, ids: readonly string[]): Promise<void> {
+  const machine = checkoutMachine;
+  const rows = ids.map((id) => {
+    const snapshot = begin(machine, { ...modelInput(retries), executionContextId: id });
+    return { id, snapshot: dehydrate(machine, snapshot), hash: hashContext(snapshot) };
+  });
+  await database.rows(
+    `with seeded as materialized (select * from jsonb_to_recordset($1::text::jsonb) as t(id text, snapshot jsonb, hash text)),
+     contexts as (
+       insert into checkoutd.contexts (id, caller, user_id, cart_id, cart_version, idempotency_key, machine_version, machine_hash,
+         state, status, seq, fence, last_commit, owner)
+       select id, 'paths', 'usr_1', id, 1, id, '1', '1', 'INITIALIZED', 'PROCESSING', 1, 1, 'c', $2 from seeded),
+     checkpoints as (insert into checkoutd.snapshots (context_id, seq, snapshot, timers) select id, 1, snapshot, '{}' from seeded)
+     insert into checkoutd.journal (context_id, seq, at, event, to_state, context_hash)
+     select id, 1, now(), '{"type":"xstate.init"}', 'INITIALIZED', hash from seeded`,
+    [JSON.stringify(rows), NODE],
+  );
+}
+
+/** One statement for the commits of all paths that run at once: each path has a registry of its own. */
+function coalescing(store: Store): Store {
+  let waiting: {
+    readonly commit: Commit;
+    readonly resolve: (result: CommitResult) => void;
+    readonly reject: (error: unknown) => void;
+  }[] = [];
+  let isFlushing = false;
+  const flush = async () => {
+    isFlushing = true;
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      try {
+        const results = await store.commit(batch.map(({ commit }) => commit));
+        for (const [index, { resolve }] of batch.entries()) resolve(results[index] ?? { kind: "unknown_checkout" });
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    isFlushing = false;
+  };
+  const commit = (commits: readonly Commit[]) => {
+    const results = commits.map(
+      (one) => new Promise<CommitResult>((resolve, reject) => waiting.push({ commit: one, resolve, reject })),
+    );
+    if (!isFlushing) void flush();
+    return Promise.all(results);
+  };
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === "commit") return commit;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
+
+/** Stands still but for jumps, and rings by itself never: the path says which timer fires. */
+class JumpingClock implements Clock {
+  private time = 1_700_000_000_000;
+
+  now(): number {
+    return this.time;
+  }
+
+  after(): () => void {
+    return () => {};
+  }
+
+  /** Past every timer that can be set. */
+  jump(): void {
+    this.time += 5_000_000_000_000;
+  }
+}
+
+function pathIds(id: string): Ids {
+  let count = 0;
+  return { next: (prefix) => `${prefix}_${id}_${++count}`, random: () => 0.5 };
+}
+
+function errorOf({ class: kind, code, message }: StepFailure): Error {
+  return kind === "TRANSIENT" ? new TransientError(code, message) : new TerminalError(code, message);
+}
+
+function withoutStamp({ at: _, ...event }: StampedEvent): JournaledEvent {
+  return event as JournaledEvent;
+}

@@ -1,0 +1,21 @@
+import { afterAll, expect, test } from "vitest";
+import { openMemoryDatabase } from "../support/memory-database.ts";
+import { countEdges, edgeTours } from "./generate.ts";
+import { graphOf, type Alphabet } from "./model.ts";
+import { runPaths } from "./runner.ts";
+
+const database = await openMemoryDatabase();
+afterAll(() => database.close());
+
+/** With captures of a wrong amount the graph is nearly twice as large: they belong to the full run. */
+const isFull = process.env["TEST_FULL"] === "1";
+const ALPHABET: Alphabet = { retries: 1, hasWrongAmounts: isFull };
+const EXPECTED = isFull ? { states: 3_908, edges: 20_002 } : { states: 2_221, edges: 11_256 };
+
+test("every event in every state leads the real runtime where the model says", { timeout: 900_000 }, async () => {
+  const graph = graphOf(ALPHABET);
+  const report = await runPaths(database, graph, ALPHABET, edgeTours(graph));
+  const edges = countEdges(graph);
+  process.stdout.write(`tours: ${report.paths}, ${report.events} events, all ${edges} edges of ${report.states} states\n`);
+  expect({ states: report.states, edges }).toEqual(EXPECTED);
+});

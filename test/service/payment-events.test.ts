@@ -1,0 +1,165 @@
+/** Payment events through the inbox: early, late, repeated and all at once (hard cases 16 to 18). */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Store } from "../../persistence/store.ts";
+import type { CheckoutBody } from "../../server/response-schema.ts";
+import { eventually, order } from "../support/client.ts";
+import { Interference } from "../support/interference.ts";
+import { gate, successEvent } from "../support/payment-desk.ts";
+import { startService, type Service } from "../support/service.ts";
+import { onEveryBackend, onServers } from "../support/stage.ts";
+import { leftovers } from "../support/tables.ts";
+
+const SOURCE = "webhook";
+
+/** What the payments' door does: stored first, then the checkout is told. */
+async function arrive(
+  service: Service,
+  checkout: Pick<CheckoutBody, "executionContextId">,
+  event: ReturnType<typeof successEvent>,
+) {
+  const { type, data } = event;
+  await service.store.receive(SOURCE, randomUUID(), checkout.executionContextId, data.pcrId, { type, data });
+  await service.orchestrator.notify(checkout.executionContextId);
+}
+
+const pcrOf = (checkout: CheckoutBody) => checkout.payment.pcrId ?? "";
+const typesOf = (service: Service, id: string) => service.delivered(id).map(({ type }) => type.replace("checkout.v1.", ""));
+
+onEveryBackend("payment events", (stage) => {
+  const interference = new Interference();
+  let service: Service;
+  beforeAll(async () => {
+    service = await startService(stage(), { aroundServices: interference.around });
+  });
+  afterAll(() => service.stop());
+
+  test("the same success three times at once settles once", async () => {
+    const checkout = (await service.initiate(order("ins_async"))).checkout();
+    const event = successEvent(pcrOf(checkout), "psr_thrice");
+    await Promise.all([1, 2, 3].map(() => arrive(service, checkout, event)));
+    await service.reaches(checkout.executionContextId, "CONFIRMED");
+    await eventually(() => expect(typesOf(service, checkout.executionContextId)).toHaveLength(4));
+    expect(typesOf(service, checkout.executionContextId)).not.toContain("payment_refunded");
+    await eventually(async () => expect(await service.store.unconsumed(checkout.executionContextId)).toEqual([]));
+  });
+
+  test("a success during STEP_6 confirms strictly after the line items were updated", async () => {
+    const held = gate();
+    interference.before.set("hydratePaymentAndUpdateLineItems", held.pass);
+    const pending = service.initiate(order("ins_async"));
+    await held.reached;
+    const [pcr] = await service.rows<{ id: string; executionContextId: string }>(
+      `select id, context_id as "executionContextId" from checkoutd.payment_collection_requirements order by created_at desc limit 1`,
+    );
+    if (pcr === undefined) throw new Error("STEP_6 runs, so STEP_5 left a payment request.");
+    await arrive(service, pcr, successEvent(pcr.id, "psr_early"));
+    interference.clear();
+    held.open();
+    expect((await pending).checkout()).toMatchObject({ status: "CONFIRMED" });
+    await eventually(() => expect(typesOf(service, pcr.executionContextId)).toHaveLength(4));
+    expect(typesOf(service, pcr.executionContextId).slice(1, 3)).toEqual(["line_items_updated", "line_items_confirmed"]);
+  });
+
+  test("a success while STEP_1 runs, before any payment was requested, is kept and applied later", async () => {
+    const held = gate();
+    interference.before.set("getLineItemSummary", held.pass);
+    const body = order("ins_async");
+    const pending = service.initiate(body);
+    await held.reached;
+    const [row] = await service.rows<{ executionContextId: string }>(
+      `select id as "executionContextId" from checkoutd.contexts where cart_id = $1`,
+      [body.cart.cartId],
+    );
+    if (row === undefined) throw new Error("STEP_2 runs, so there is a context.");
+    await arrive(service, row, successEvent("pcr_unknown_yet", "psr_very_early"));
+    interference.clear();
+    held.open();
+    expect((await pending).status).toBe(200);
+    await service.reaches(row.executionContextId, "CONFIRMED");
+  });
+
+  test.each([
+    { what: "less", amount: 249_899 },
+    { what: "more", amount: 249_901 },
+  ])("a success with $what than is due never confirms (hard case 18)", async ({ what, amount }) => {
+    const checkout = (await service.initiate(order("ins_async"))).checkout();
+    await arrive(service, checkout, successEvent(pcrOf(checkout), `psr_${what}`, amount));
+    await eventually(async () => {
+      const now = (await service.get(checkout.executionContextId)).checkout();
+      expect(now).toMatchObject({ status: "AWAITING_PAYMENT", payment: { status: "DECLINED", capturedAmount: amount } });
+    });
+  });
+
+  test("a cancelled checkout is undone, and cancelling it again changes nothing", async () => {
+    const { executionContextId } = (await service.initiate(order("ins_async"))).checkout();
+    await service.orchestrator.deliver(executionContextId, { type: "CANCEL" });
+    await service.reaches(executionContextId, "ROLLED_BACK");
+    await service.orchestrator.deliver(executionContextId, { type: "CANCEL" });
+    expect(await leftovers(stage().database, executionContextId)).toEqual([]);
+  });
+
+  test("two events wake a resting checkout: the later claim doesn't take it from the actor that the earlier one woke", async () => {
+    const late = gate();
+    const settling = gate();
+    const own = new Interference();
+    let claims = 0;
+    const node = await startService(stage(), {
+      aroundServices: own.around,
+      aroundStore: (store) => {
+        const claim: Store["claim"] = async (id, nodeId) => {
+          if (++claims === 2) await late.pass();
+          return store.claim(id, nodeId);
+        };
+        return Object.assign(Object.create(store) as Store, { claim });
+      },
+    });
+    const checkout = (await node.initiate(order("ins_async"))).checkout();
+    const event = successEvent(pcrOf(checkout), "psr_twice");
+    own.before.set("settleLineItems", settling.pass);
+    const first = arrive(node, checkout, event);
+    const second = arrive(node, checkout, event);
+    await Promise.all([first, late.reached, settling.reached]);
+    late.open();
+    await second;
+    settling.open();
+    await node.reaches(checkout.executionContextId, "CONFIRMED");
+    await node.stop();
+  });
+
+  test("an event that arrives while no node runs is applied by the next one", async () => {
+    const first = await startService(stage());
+    const checkout = (await first.initiate(order("ins_async"))).checkout();
+    await first.stop();
+    await service.stop();
+    const { type, data } = successEvent(pcrOf(checkout), "psr_meanwhile");
+    const receiver = await startService(stage());
+    await receiver.store.receive(SOURCE, randomUUID(), checkout.executionContextId, data.pcrId, { type, data });
+    await receiver.reaches(checkout.executionContextId, "CONFIRMED");
+    await receiver.stop();
+  });
+});
+
+onServers("payment events on three nodes", (stage) => {
+  let nodes: readonly Service[];
+  beforeAll(async () => {
+    nodes = await Promise.all([startService(stage()), startService(stage()), startService(stage())]);
+  });
+  afterAll(() => Promise.all(nodes.map((node) => node.stop())));
+
+  test("the same success on each in the same instant settles once (hard case 16)", async () => {
+    for (let round = 0; round < 5; round++) {
+      const [first] = nodes;
+      if (first === undefined) throw new Error("There are three nodes.");
+      const checkout = (await first.initiate(order("ins_async"))).checkout();
+      const event = successEvent(pcrOf(checkout), "psr_everywhere");
+      await Promise.all(nodes.map((node) => arrive(node, checkout, event)));
+      await first.reaches(checkout.executionContextId, "CONFIRMED");
+      const confirmed = await first.rows(
+        "select 1 from checkoutd.outbox where context_id = $1 and type in ('line_items_confirmed', 'payment_refunded')",
+        [checkout.executionContextId],
+      );
+      expect(confirmed).toHaveLength(1);
+    }
+  });
+});

@@ -1,0 +1,32 @@
+/** Time and ids that a test drives. */
+import type { Clock, IdPrefix, Ids } from "../../steps/ports.ts";
+
+/** Sortable, and different in every run of a file, because tests share a database. */
+export function countingIds(): Ids {
+  let last = 0;
+  return { next: (prefix: IdPrefix) => `${prefix}_${String(++last).padStart(8, "0")}`, random: () => 0.5 };
+}
+
+export class ManualClock implements Clock {
+  readonly #timers = new Set<{ readonly at: number; readonly run: () => void }>();
+
+  constructor(private time = Date.UTC(2027, 0, 8, 10)) {}
+
+  now(): number {
+    return this.time;
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    const timer = { at: this.time + delayMs, run };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+
+  advance(byMs: number): void {
+    this.time += byMs;
+    for (const timer of [...this.#timers].filter(({ at }) => at <= this.time)) {
+      this.#timers.delete(timer);
+      timer.run();
+    }
+  }
+}

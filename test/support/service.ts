@@ -1,0 +1,144 @@
+/** A real node in this process: its edge, orchestrator, store, participants and locks, over a stage's database. */
+import type { LockManager } from "../../locking/lock-manager.ts";
+import { checkoutMachine } from "../../machines/checkout.ts";
+import type { CheckoutPolicy } from "../../machines/context.ts";
+import { MACHINE_HASH } from "../../machines/version.ts";
+import type { CloudEvent } from "../../messaging/bus.ts";
+import { InProcessBus } from "../../messaging/in-process-bus.ts";
+import { SqlStore } from "../../persistence/sql-store.ts";
+import type { Store } from "../../persistence/store.ts";
+import { acquireLocks } from "../../runtime/acquire-locks.ts";
+import { Orchestrator } from "../../runtime/orchestrator.ts";
+import { OutboxRelay } from "../../runtime/outbox-relay.ts";
+import { Counters } from "../../runtime/telemetry.ts";
+import { answerFor } from "../../server/answer.ts";
+import type { ApiKey } from "../../server/api-keys.ts";
+import { createApp } from "../../server/app.ts";
+import { openParticipants } from "../../server/participants.ts";
+import { systemClock as clock, systemIds } from "../../server/system-ports.ts";
+import { checkoutActors, checkoutExecutions } from "../../steps/actors.ts";
+import type { CheckoutRequest } from "../../steps/request.ts";
+import type { CheckoutServices } from "../../steps/services.ts";
+import { clientOf, type Client } from "./client.ts";
+import type { Stage } from "./stage.ts";
+
+/** Small, so that a run of retries takes a second; jitter is off, so that it takes the same second each time. */
+const POLICY: CheckoutPolicy = {
+  stepRetryMax: 5,
+  stepRetryBudgetMs: 60_000,
+  undoRetryMax: 2,
+  paymentDeadlineMs: 900_000,
+  paymentAttemptsMax: 3,
+  paymentPollMs: 60_000,
+};
+const ids = { ...systemIds, random: () => 0 };
+
+export interface ServiceOptions {
+  readonly policy?: Partial<CheckoutPolicy>;
+  readonly requestWaitMs?: number;
+  readonly apiKeys?: readonly ApiKey[];
+  /** What stands between the steps and the participants, and between the runtime and its ports. */
+  readonly aroundServices?: (services: CheckoutServices) => CheckoutServices;
+  readonly aroundLocks?: (locks: LockManager) => LockManager;
+  readonly aroundStore?: (store: Store) => Store;
+}
+
+export interface Service extends Client {
+  readonly orchestrator: Orchestrator;
+  readonly store: Store;
+  readonly counters: Counters;
+  readonly actors: ReturnType<typeof checkoutActors>;
+  /** What the bus delivered of one checkout, in order of delivery. */
+  delivered(executionContextId: string): readonly CloudEvent[];
+  /** Everything that was logged as a warning or an error, the messages alone. */
+  readonly logged: string[];
+  rows<Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]>;
+  /** As SIGTERM does. Safe twice. */
+  stop(): Promise<void>;
+}
+
+export async function startService(stage: Stage, options: ServiceOptions = {}): Promise<Service> {
+  const { aroundServices = same, aroundLocks = same, aroundStore = same } = options;
+  const policy = { ...POLICY, ...options.policy };
+  const database = await stage.openDatabase();
+  const store = aroundStore(new SqlStore(database));
+  const locks = aroundLocks(await stage.openLocks());
+  const bus = new InProcessBus();
+  const counters = new Counters();
+  const { log, logged } = recordingLog();
+  const { paymentDeadlineMs } = policy;
+  const participants = await openParticipants({ database, clock, ids, flagsFile: null, paymentDeadlineMs });
+  const services = aroundServices(participants.services);
+  const relay = new OutboxRelay({ store, bus, clock, log, counters, source: "/checkoutd" });
+  const requests = { load: async (id: string) => (await store.loadRequest(id)) as CheckoutRequest };
+  const actors = checkoutActors(
+    checkoutExecutions({ services, requests, clock }, (input, signal) => acquireLocks(store, orchestrator.locks)(input, signal)),
+  );
+  const ports = { store, locks, clock, ids, log, counters };
+  const orchestrator: Orchestrator = new Orchestrator({
+    ...ports,
+    machine: checkoutMachine.provide({ actors }),
+    machineHash: MACHINE_HASH,
+    rules: services.rules,
+    policy,
+    answerFor,
+    onEvents: () => relay.kick(),
+    residentMax: 1_000,
+    // A stage may carry several nodes, the embedded one too.
+    isExclusive: false,
+  });
+  const app = createApp({
+    orchestrator,
+    apiKeys: options.apiKeys ?? [],
+    requestWaitMs: options.requestWaitMs ?? 10_000,
+    clock,
+    ids,
+    log,
+    draining: new AbortController().signal,
+    readinessChecks: {},
+    peerAddress: () => "127.0.0.1",
+    version: "0.0.0",
+  });
+  const received: CloudEvent[] = [];
+  bus.subscribe((event) => received.push(event));
+  await orchestrator.start();
+  relay.start();
+  const stopSending = participants.provider.start(
+    async ({ type, data }) => {
+      const executionContextId = await participants.payments.executionContextOf(data.pcrId);
+      await store.receive(participants.provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
+      if (executionContextId !== null) await orchestrator.notify(executionContextId);
+    },
+    (error) => log.warn({ err: error }, "A payment event could not be delivered"),
+  );
+  let stopping: Promise<void> | undefined;
+  return {
+    ...clientOf(app),
+    orchestrator,
+    store,
+    counters,
+    actors,
+    delivered: (executionContextId) => received.filter(({ subject }) => subject === executionContextId),
+    logged,
+    rows: (text, parameters) => stage.database.rows(text, parameters),
+    stop: () =>
+      (stopping ??= (async () => {
+        await stopSending();
+        await orchestrator.stop();
+        await relay.stop();
+        await bus.stop();
+        await locks.stop();
+        await database.close();
+      })()),
+  };
+}
+
+function recordingLog() {
+  const logged: string[] = [];
+  const record = (_fields: unknown, message: string) => void logged.push(message);
+  return { logged, log: { info: () => {}, warn: record, error: record } };
+}
+
+function same<Port>(port: Port): Port {
+  return port;
+}
