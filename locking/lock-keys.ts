@@ -14,7 +14,7 @@ export function inLockOrder(keys: readonly string[]): string[] {
   return ordered;
 }
 
-/** A lease that never ends, or ended before it began, would be found only when a node dies. */
+/** A lock that never lapses, or lapsed before it began, would be found only when a node dies. */
 export function checkTtl(ttlMs: number): void {
   if (!Number.isSafeInteger(ttlMs) || ttlMs < 1)
     throw new InvariantError(`A lock's ttlMs must be a positive whole number, got ${ttlMs}.`);

@@ -1,7 +1,7 @@
 /**
  * The specification's Distributed Lock Manager (DLM): "prevents concurrent execution, manages lock
  * acquisition, handles lock timeouts". It makes conflicts cheap; correctness never rests on it, because
- * a lease can lapse in the middle of a write. The fence that writes check is issued by the store.
+ * a lock can lapse in the middle of a write. The fence that writes check is issued by the store.
  */
 export interface LockManager {
   /**

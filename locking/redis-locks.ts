@@ -3,7 +3,7 @@ import { checkTtl, inLockOrder } from "./lock-keys.ts";
 import type { AcquireResult, LockManager } from "./lock-manager.ts";
 import { ACQUIRE, RELEASE, RENEW } from "./redis-scripts.ts";
 
-/** A command without an answer by then has an unknown outcome; a lock that it may have taken ends with its lease. */
+/** A command without an answer by then has an unknown outcome; a lock that it may have taken ends with its time to live. */
 const COMMAND_TIMEOUT_MS = 2_000;
 /** A server that hangs keeps every command that was sent to it; more than these are refused at once. */
 const COMMANDS_IN_FLIGHT_MAX = 1_000;

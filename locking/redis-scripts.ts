@@ -1,5 +1,5 @@
 /**
- * The Lua side of redis-locks.ts. A lock is a hash {owner, token} that expires with its lease.
+ * The Lua side of redis-locks.ts. A lock is a hash {owner, token} that expires with its time to live.
  *
  * Tokens: the last one of a key is kept under a second name for a day. After that, or after the server
  * lost its memory, a counter would start at 1 again, below what the last holder has; so a new token is
@@ -8,7 +8,7 @@
  */
 const TOKEN_MEMORY_MS = 86_400_000;
 
-/** KEYS: n locks, then their n tokens. ARGV: owner, lease in ms. All are checked before any is taken. */
+/** KEYS: n locks, then their n tokens. ARGV: owner, time to live in ms. All are checked before any is taken. */
 export const ACQUIRE = `
 local owner, ttl, n = ARGV[1], ARGV[2], #KEYS / 2
 for i = 1, n do
@@ -31,7 +31,7 @@ for i = 1, n do
 end
 return answer`;
 
-/** KEYS: the locks. ARGV: owner, lease in ms. */
+/** KEYS: the locks. ARGV: owner, time to live in ms. */
 export const RENEW = `
 for i = 1, #KEYS do
   if redis.call('HGET', KEYS[i], 'owner') ~= ARGV[1] then return 0 end

@@ -35,7 +35,7 @@ export const checkoutMachine = checkoutSetup.createMachine({
             pinningFlags: retried("PROCESSING", {
               id: "pinningFlags",
               src: "resolveFeatureFlags",
-              input: ({ context }) => stepInput(context, "createPaymentGroup"),
+              input: ({ context }) => stepInput(context, "resolveFeatureFlags"),
               onDone: { target: "#checkout.PROCESSING.opening.creatingPaymentGroups", actions: "keepFlags" },
               // Nothing has been done yet, so there is nothing to undo.
               onFailed: "#checkout.ROLLEDBACK",

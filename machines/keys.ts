@@ -1,7 +1,9 @@
 /** Idempotency keys towards the participants: `<contextId>:<step>[:<round>]`, the same for every try of a step. */
 
 export type StepName =
+  | "resolveFeatureFlags"
   | "createPaymentGroup"
+  | "acquireLocks"
   | "STEP_1"
   | "STEP_2"
   | "STEP_3"

@@ -136,7 +136,7 @@ export function stepInput(context: CheckoutContext, step: StepName): StepInput {
 /** Input of each actor but the undo's, named as the actor. A missing id here is our bug: the steps before gave it. */
 export const inputs = {
   acquireLocks: (context: CheckoutContext) => ({
-    ...stepInput(context, "createPaymentGroup"),
+    ...stepInput(context, "acquireLocks"),
     paymentGroupIds: context.paymentGroups.map((group) => group.paymentGroupId),
   }),
   getLineItemSummary: (context: CheckoutContext) => ({ ...stepInput(context, "STEP_2"), paymentGroups: context.paymentGroups }),

@@ -220,11 +220,11 @@ export const checkoutSetup = setup({
 });
 
 /** The output of the actor that just finished. Its type is what the step's contract says; the edge that started it checked it. */
-export function outputOf<Name extends ActorName>(event: unknown, _actor: Name): Actors[Name]["output"] {
+function outputOf<Name extends ActorName>(event: unknown, _actor: Name): Actors[Name]["output"] {
   return (event as { readonly output: Actors[Name]["output"] }).output;
 }
 
-export function outbound(type: OutboundEventType, data: OutboundEvent["data"]): OutboundEvent {
+function outbound(type: OutboundEventType, data: OutboundEvent["data"]): OutboundEvent {
   return { type, data };
 }
 

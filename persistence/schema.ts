@@ -23,7 +23,7 @@ export const contexts = checkoutd.table(
     /** Hash of the machine's sources: guards and assigns too, not only its structure. */
     machineHash: text("machine_hash").notNull(),
     traceparent: text("traceparent"),
-    /** The documented state and the public status, as domain.md's table; for people and lists, never read back to decide. */
+    /** The documented state and the public status, as the API names them; for people and lists, never read back to decide. */
     state: text("state").notNull(),
     status: text("status").notNull(),
     /** Number of the last committed transition; the first is 1. */

@@ -1,13 +1,13 @@
-/** The checkouts in this node's memory: bounded, each with its claim; and those who wait for them or watch. */
+/** The checkouts in this node's memory: begun, adopted, told things and let go, each under its claim. */
 import type { CheckoutView } from "../machines/view.ts";
 import type { CheckoutMachine } from "../machines/checkout.ts";
 import type { Store, StoredAnswer } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
+import { Audience } from "./audience.ts";
 import { CheckoutActor, type ActorState, type Message, type StopReason } from "./checkout-actor.ts";
 import { Committer } from "./committer.ts";
 import type { LockKeeper } from "./lock-keeper.ts";
 import type { NodeLease } from "./node-lease.ts";
-import type { TransitionNotice } from "./orchestrator.ts";
 import { revive } from "./revival.ts";
 import type { Counters, Log } from "./telemetry.ts";
 
@@ -29,11 +29,11 @@ export interface ActorRegistryDeps {
 
 export class ActorRegistry {
   private readonly actors = new Map<string, CheckoutActor>();
-  private readonly listeners = new Set<(notice: TransitionNotice) => void>();
-  private readonly waiters = new Map<string, Set<(answer: StoredAnswer | null) => void>>();
+  readonly audience: Audience;
   private readonly committer: Committer;
 
   constructor(private readonly deps: ActorRegistryDeps) {
+    this.audience = new Audience(deps);
     this.committer = new Committer({ store: deps.store, clock: deps.clock, mayWrite: () => deps.lease.isHeld() });
   }
 
@@ -47,11 +47,6 @@ export class ActorRegistry {
 
   wakeAt(id: string): number | null {
     return this.actors.get(id)?.wakeAt ?? null;
-  }
-
-  watch(listener: (notice: TransitionNotice) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
   }
 
   /** The first actor of a checkout that this node just created. */
@@ -93,33 +88,17 @@ export class ActorRegistry {
     if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) !== null) await this.adopt(id);
   }
 
-  /** The answer that a commit of this node gives from now on, or null after `waitMs`. */
-  nextAnswer(id: string, waitMs: number): Promise<StoredAnswer | null> {
-    return new Promise((resolve) => {
-      const waiting = this.waiters.get(id) ?? new Set();
-      this.waiters.set(id, waiting);
-      const settle = (answer: StoredAnswer | null) => {
-        cancel();
-        waiting.delete(settle);
-        if (waiting.size === 0 && this.waiters.get(id) === waiting) this.waiters.delete(id);
-        resolve(answer);
-      };
-      const cancel = Number.isFinite(waitMs) ? this.deps.clock.after(waitMs, () => settle(null)) : () => {};
-      waiting.add(settle);
-    });
-  }
-
   /** Stops every actor at once; nothing more is written. Another node, or this one anew, goes on from the journal. */
   haltAll(): void {
     for (const actor of this.actors.values()) actor.halt();
     this.actors.clear();
   }
 
-  /** Stops every actor and gives its locks back. */
+  /** Stops every actor once what it is writing is written, and gives its locks back. The node's lease ends next: then others go on. */
   async handOver(): Promise<void> {
-    const ids = [...this.actors.keys()];
-    this.haltAll();
-    await Promise.all(ids.map((id) => this.deps.lockKeeper.release(id)));
+    const leaving = [...this.actors.values()];
+    this.actors.clear();
+    await Promise.all(leaving.map((actor) => actor.leave().then(() => this.deps.lockKeeper.release(actor.id))));
   }
 
   private add(id: string, state: ActorState): CheckoutActor {
@@ -135,27 +114,17 @@ export class ActorRegistry {
         answerFor,
         committer: this.committer,
         loadInbox: (contextId) => store.unconsumed(contextId),
-        onTransition: (notice, view, answer) => this.announce(notice, view, answer),
+        onTransition: (notice, view, answer) => {
+          this.deps.onEvents();
+          if (view.finished) void this.deps.lockKeeper.release(id);
+          this.audience.announce(notice, answer);
+        },
         onStop: (stopped, reason, unread) => void this.retire(stopped, reason, unread),
       },
       state,
     );
     this.actors.set(id, actor);
     return actor;
-  }
-
-  private announce(notice: TransitionNotice, view: CheckoutView, answer: StoredAnswer | null): void {
-    this.deps.onEvents();
-    if (view.finished) void this.deps.lockKeeper.release(notice.executionContextId);
-    if (answer !== null) for (const settle of [...(this.waiters.get(notice.executionContextId) ?? [])]) settle(answer);
-    for (const listener of this.listeners) {
-      try {
-        listener(notice);
-      } catch (error) {
-        // A watcher's trouble is not the checkout's.
-        this.deps.log.warn({ err: error }, "A watcher failed");
-      }
-    }
   }
 
   private async retire(actor: CheckoutActor, reason: StopReason, unread: readonly Message[]): Promise<void> {

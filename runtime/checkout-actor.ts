@@ -19,16 +19,21 @@ import {
   toPlainJson,
   type CheckoutSnapshot,
   type Decision,
+  type StepOutcome,
   type StampedEvent,
   type StepStart,
   type Timers,
 } from "./engine.ts";
 import type { Committer } from "./committer.ts";
-import type { TransitionNotice } from "./orchestrator.ts";
 import type { Counters, Log } from "./telemetry.ts";
+import type { TransitionNotice } from "./transition-notice.ts";
 
 /** A checkout that waits longer than this leaves memory; a shorter backoff keeps it. */
 const RESIDENT_WAIT_MAX_MS = 5_000;
+/** A step that has not answered by then counts as perhaps done, and is tried again under the same key. */
+const STEP_TIME_MAX_MS = 30_000;
+/** No fold is longer than this. */
+const CHECKPOINT_EVERY = 50;
 
 export interface ActorDeps {
   readonly machine: CheckoutMachine;
@@ -77,7 +82,8 @@ export class CheckoutActor {
   private readonly seen = new Set<string>();
   private cancelAlarm: () => void = () => {};
   private incarnations = 0;
-  private isBusy = false;
+  private draining: Promise<void> | null = null;
+  private isLeaving = false;
   private isStopped = false;
 
   constructor(
@@ -109,7 +115,7 @@ export class CheckoutActor {
   tell(message: Message): boolean {
     if (this.isStopped) return false;
     this.mailbox.push(message);
-    if (!this.isBusy) void this.drain();
+    this.draining ??= this.drain();
     return true;
   }
 
@@ -122,8 +128,17 @@ export class CheckoutActor {
     this.running.clear();
   }
 
+  /** Stops after what is being written is written. Its next owner starts its steps again. */
+  async leave(): Promise<void> {
+    this.isLeaving = true;
+    this.mailbox.length = 0;
+    await this.draining;
+    this.halt();
+  }
+
   private async drain(): Promise<void> {
-    this.isBusy = true;
+    // The caller has to know that we run before the first message can end.
+    await Promise.resolve();
     try {
       for (let message = this.mailbox.shift(); message !== undefined && !this.isStopped; message = this.mailbox.shift()) {
         await this.handle(message);
@@ -131,7 +146,7 @@ export class CheckoutActor {
     } catch (error) {
       this.stop(error instanceof LeaseLostError ? { kind: "refused" } : { kind: "parked", error });
     } finally {
-      this.isBusy = false;
+      this.draining = null;
     }
   }
 
@@ -212,8 +227,9 @@ export class CheckoutActor {
       },
       events: decision.emitted,
       ...(wakeAt === earliest(timers) ? {} : { wakeAt }),
-      ...(isPassivating
-        ? { passivate: true, checkpoint: { snapshot: dehydrate(this.deps.machine, decision.snapshot), timers: decision.timers } }
+      ...(isPassivating ? { passivate: true } : {}),
+      ...(isPassivating || (seq + 1) % CHECKPOINT_EVERY === 0
+        ? { checkpoint: { snapshot: dehydrate(this.deps.machine, decision.snapshot), timers: decision.timers } }
         : {}),
       ...(answer === null ? {} : { answer }),
       ...(mustRelease ? { release: { completed: view.state === "COMPLETED" } } : {}),
@@ -229,6 +245,7 @@ export class CheckoutActor {
   }
 
   private act(decision: Decision): void {
+    if (this.isLeaving) return;
     for (const id of decision.stops) {
       this.running.get(id)?.stop();
       this.running.delete(id);
@@ -239,15 +256,23 @@ export class CheckoutActor {
 
   private start(step: StepStart): void {
     const incarnation = ++this.incarnations;
-    let isReported = false;
-    // The promise may settle before `runStep` returns, so the incarnation is registered first.
-    this.running.set(step.id, { incarnation, stop: () => {} });
-    const stop = runStep(this.deps.machine, step, (outcome) => {
-      if (isReported) return;
-      isReported = true;
+    const report = (outcome: StepOutcome) => {
+      cancelTimeout();
+      if (outcome.kind === "broken") return this.stop({ kind: "parked", error: outcome.error });
       this.tell({ kind: "outcome", stepId: step.id, incarnation, event: outcomeEvent(step.id, outcome) });
+    };
+    const stopStep = runStep(this.deps.machine, step, report);
+    const cancelTimeout = this.deps.clock.after(STEP_TIME_MAX_MS, () => {
+      stopStep();
+      report({ kind: "failed", error: { class: "TRANSIENT", code: "TIMEOUT", message: `${step.id} gave no answer in time.` } });
     });
-    if (this.running.get(step.id)?.incarnation === incarnation) this.running.set(step.id, { incarnation, stop });
+    this.running.set(step.id, {
+      incarnation,
+      stop: () => {
+        cancelTimeout();
+        stopStep();
+      },
+    });
   }
 
   private setAlarm(): void {
@@ -260,7 +285,7 @@ export class CheckoutActor {
   /** Sends every timer that is due; one that is not (clocks differ) waits on. */
   private ring(): void {
     for (const id of Object.keys(this.state.timers)) if (this.isDue(id)) this.tell({ kind: "timer", id });
-    if (!this.isBusy) this.setAlarm();
+    if (this.draining === null) this.setAlarm();
   }
 
   private isDue(timerId: string): boolean {

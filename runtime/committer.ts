@@ -51,27 +51,43 @@ export class Committer {
 
   private async write(batch: readonly Waiting[]): Promise<void> {
     for (let isRepeat = false; ; isRepeat = true) {
-      if (!this.deps.mayWrite()) return rejectAll(batch, new LeaseLostError("This node lost its lease. Another node goes on."));
+      if (!this.deps.mayWrite()) return rejectAll(batch, leaseLost());
       try {
         const results = await this.deps.store.commit(batch.map((waiting) => waiting.commit));
-        for (const [index, waiting] of batch.entries()) {
-          const result = results[index] ?? { kind: "unknown_checkout" as const };
-          waiting.resolve(isRepeat ? await this.recognise(waiting.commit, result) : result);
-        }
+        await Promise.all(batch.map((waiting, index) => this.answer(waiting, results[index], isRepeat)));
         return;
       } catch (error) {
         if (classify(error).class === "TERMINAL") return this.bisect(batch, error);
         // The connection was lost: the batch is perhaps applied. Seq makes repeating it safe.
-        await new Promise<void>((resume) => this.deps.clock.after(RETRY_DELAY_MS, resume));
+        await this.pause();
       }
     }
   }
 
-  /** A repeated commit is refused by its own first try: then it was applied. */
+  private async answer({ commit, resolve, reject }: Waiting, result: CommitResult | undefined, isRepeat: boolean): Promise<void> {
+    const known = result ?? { kind: "unknown_checkout" };
+    if (!isRepeat) return resolve(known);
+    await this.recognise(commit, known).then(resolve, reject);
+  }
+
+  /** A repeated commit is refused by its own first try: then it was applied. Asked until the store says so. */
   private async recognise(commit: Commit, result: CommitResult): Promise<CommitResult> {
     if (result.kind !== "refused") return result;
-    const isMine = await this.deps.store.isLastCommit(commit.id, commit.commitId).catch(() => false);
-    return isMine ? { kind: "applied", signals: 0 } : result;
+    while (this.deps.mayWrite()) {
+      try {
+        const isMine = await this.deps.store.isLastCommit(commit.id, commit.commitId);
+        // How many signals wait is not known: one more look at the inbox costs little.
+        return isMine ? { kind: "applied", signals: 1 } : result;
+      } catch (error) {
+        if (classify(error).class === "TERMINAL") throw error;
+        await this.pause();
+      }
+    }
+    throw leaseLost();
+  }
+
+  private pause(): Promise<void> {
+    return new Promise((resume) => this.deps.clock.after(RETRY_DELAY_MS, resume));
   }
 
   /** One poisoned payload fails the whole statement: halve until only the culprit is refused. */
@@ -84,6 +100,10 @@ export class Committer {
     await this.write(batch.slice(0, middle));
     await this.write(batch.slice(middle));
   }
+}
+
+function leaseLost(): LeaseLostError {
+  return new LeaseLostError("This node lost its lease. Another node goes on.");
 }
 
 function rejectAll(batch: readonly Waiting[], error: unknown): void {

@@ -131,9 +131,12 @@ export function accepts(snapshot: CheckoutSnapshot, eventType: string): boolean 
 }
 
 export type StepOutcome =
-  { readonly kind: "done"; readonly output: unknown } | { readonly kind: "failed"; readonly error: StepFailure };
+  | { readonly kind: "done"; readonly output: unknown }
+  | { readonly kind: "failed"; readonly error: StepFailure }
+  /** Our bug, or corrupt data: no transition follows; the checkout is parked. */
+  | { readonly kind: "broken"; readonly error: InvariantError };
 
-/** Starts one step as the promise actor that it is. Returns how to stop it; after that no outcome is reported. */
+/** Starts one step as the promise actor that it is; it reports later, at most once. Returns how to stop it: then it reports nothing. */
 export function runStep(machine: CheckoutMachine, step: StepStart, report: (outcome: StepOutcome) => void): () => void {
   const logic = (machine.implementations.actors as Record<string, PromiseActorLogic<unknown, unknown>>)[step.src];
   if (logic === undefined) throw new InvariantError(`No implementation of ${step.src} is registered.`);
@@ -142,14 +145,18 @@ export function runStep(machine: CheckoutMachine, step: StepStart, report: (outc
     next: (snapshot) => {
       if (snapshot.status === "done") report({ kind: "done", output: toPlainJson(snapshot.output) });
     },
-    error: (error) => report({ kind: "failed", error: classify(error) }),
+    error: (error) =>
+      report(error instanceof InvariantError ? { kind: "broken", error } : { kind: "failed", error: classify(error) }),
   });
   actor.start();
   return () => actor.stop();
 }
 
 /** The event that tells the machine how a step ended. */
-export function outcomeEvent(stepId: string, outcome: StepOutcome): { readonly type: string; readonly [field: string]: unknown } {
+export function outcomeEvent(
+  stepId: string,
+  outcome: Exclude<StepOutcome, { readonly kind: "broken" }>,
+): { readonly type: string; readonly [field: string]: unknown } {
   return outcome.kind === "done"
     ? { type: `xstate.done.actor.${stepId}`, actorId: stepId, output: outcome.output }
     : { type: `xstate.error.actor.${stepId}`, actorId: stepId, error: outcome.error };

@@ -36,7 +36,7 @@ export class NodeLease {
   }
 
   isHeld(): boolean {
-    return !this.isStopped && this.deps.clock.now() < this.trustedUntil;
+    return !this.isStopped && this.deps.clock.monotonic() < this.trustedUntil;
   }
 
   /** Resolves when the first heartbeat is stored. */
@@ -63,7 +63,7 @@ export class NodeLease {
   }
 
   private async beat(): Promise<void> {
-    const askedAt = this.deps.clock.now();
+    const askedAt = this.deps.clock.monotonic();
     const wasTrusted = askedAt < this.trustedUntil;
     if (this.trustedUntil > 0 && !wasTrusted) return this.renew();
     if (!(await this.deps.store.heartbeat(this.id, LEASE_TTL_MS))) return this.renew();
@@ -77,7 +77,7 @@ export class NodeLease {
     this.trustedUntil = 0;
     this.deps.onLost();
     this.id = this.deps.ids.next("node");
-    const askedAt = this.deps.clock.now();
+    const askedAt = this.deps.clock.monotonic();
     if (await this.deps.store.heartbeat(this.id, LEASE_TTL_MS)) this.trustedUntil = askedAt + LEASE_TTL_MS - MARGIN_MS;
   }
 }

@@ -18,6 +18,7 @@ import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
 import { revive } from "./revival.ts";
 import type { Counters, Log } from "./telemetry.ts";
+import type { TransitionNotice } from "./transition-notice.ts";
 
 /** How often a checkout that another node runs is looked at while a client waits for it. */
 const REMOTE_POLL_MS = 250;
@@ -40,14 +41,6 @@ export type InitiateResult =
   | { readonly kind: "answered"; readonly executionContextId: string; readonly answer: StoredAnswer; readonly replayed: boolean }
   /** It goes on in the background: still retrying, or still undoing. */
   | { readonly kind: "unfinished"; readonly view: CheckoutView; readonly retryAfterMs: number };
-
-/** One committed transition, for those who watch. */
-export interface TransitionNotice {
-  readonly executionContextId: string;
-  readonly entry: JournalEntry;
-  readonly state: string;
-  readonly status: string;
-}
 
 export interface StoredView {
   readonly caller: string;
@@ -173,7 +166,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   }
 
   watch(listener: (notice: TransitionNotice) => void): () => void {
-    return this.actors.watch(listener);
+    return this.actors.audience.watch(listener);
   }
 
   /** Tells a checkout something; wakes it when it rests. False = another node runs it, or it is parked. */
@@ -242,7 +235,7 @@ export class Orchestrator implements CheckoutOrchestrator {
     const deadline = this.deps.clock.now() + waitMs;
     for (;;) {
       const remainingMs = deadline - this.deps.clock.now();
-      const answer = await this.actors.nextAnswer(id, Math.max(0, Math.min(remainingMs, this.waitSlice(id))));
+      const answer = await this.actors.audience.nextAnswer(id, Math.max(0, Math.min(remainingMs, this.waitSlice(id))));
       if (answer !== null) return { kind: "answered", executionContextId: id, answer, replayed: false };
       // The claim is read last: an answer that was stored between the two is found here.
       const claim = await this.deps.store.findClaim(caller, idempotencyKey);
@@ -252,7 +245,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   }
 
   private waitSlice(id: string): number {
-    return this.actors.has(id) || !this.isStarted ? Number.POSITIVE_INFINITY : REMOTE_POLL_MS;
+    return this.actors.has(id) ? Number.POSITIVE_INFINITY : REMOTE_POLL_MS;
   }
 
   private async unfinished(id: string): Promise<InitiateResult> {

@@ -51,6 +51,11 @@ export class Recovery {
     const limit = Math.min(CLAIM_MAX, this.deps.room());
     if (limit <= 0 || !this.deps.lease.isHeld()) return;
     const ids = await this.deps.store.claimRunnable(this.deps.lease.nodeId, limit);
-    await Promise.all(ids.map((id) => this.deps.adopt(id)));
+    // Not waited for: one that waits for a lock must not hold up the search.
+    for (const id of ids) {
+      this.deps.adopt(id).catch((error: unknown) => {
+        this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; recovery finds it again");
+      });
+    }
   }
 }

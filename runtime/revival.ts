@@ -15,6 +15,7 @@ export function revive(machine: CheckoutMachine, stored: StoredCheckout): Revive
   const { checkpoint } = stored;
   let state: RevivedState = { snapshot: hydrate(machine, checkpoint.snapshot), timers: checkpoint.timers, seq: checkpoint.seq };
   for (const entry of stored.entries) {
+    if (entry.seq !== state.seq + 1) throw new InvariantError(`The journal of ${stored.id} has a gap after ${state.seq}.`);
     const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
     assertAgrees(stored.id, entry, snapshot);
     state = { snapshot, timers, seq: entry.seq };

@@ -45,7 +45,7 @@ const EXCEPTIONS: readonly { readonly file: RegExp; readonly may: readonly strin
   // The adapter's table lives with all the others, under one migration history.
   { file: /^locking\/sql-locks\.ts$/, may: ["persistence/connect.ts", "persistence/schema.ts"] },
   // The only places where concrete adapters are named.
-  { file: /^server\/(main|wiring|wiring-[a-z-]+)\.ts$/, may: PRODUCT },
+  { file: /^server\/(main|participants|wiring|wiring-[a-z-]+)\.ts$/, may: PRODUCT },
 ];
 
 /** Their time comes in through the Clock, or a simulated run isn't the run. */

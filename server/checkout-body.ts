@@ -1,4 +1,4 @@
-/** A checkout as clients read it: domain.md's 200 body, from the machine's view alone. Pure. */
+/** A checkout as clients read it: the API's 200 body, from the machine's view alone. Pure. */
 import type { Capture, CheckoutContext, Invoice, LastError } from "../machines/context.ts";
 import { amountDue, attemptsLeft } from "../machines/payment.ts";
 import type { CheckoutView } from "../machines/view.ts";

@@ -25,15 +25,21 @@ export function thrownResponse(requestId: string, log: ServerLog, error: unknown
 }
 
 /** What was thrown before a checkout existed: nothing was changed, so nothing is rolled back. */
-export function problemOfThrown(error: unknown): Problem {
+function problemOfThrown(error: unknown): Problem {
   if (error instanceof ValidationError) return problem("VALIDATION_FAILED", error.message, { violations: error.violations });
   if (error instanceof ConflictError) return conflict(error.code, error.message, error.details ?? {});
   if (error instanceof LeaseLostError) return unavailable();
+  if (error instanceof TransientError && isOwnRefusal(error.code)) return problem(error.code, error.message);
   if (classify(error).class === "TRANSIENT") return unavailable();
   return problem(
     "UNEXPECTED",
     "The service met an error that it did not expect. Report it with the x-request-id of this response.",
   );
+}
+
+/** What this node says about itself before a checkout exists; any other trouble is a dependency's. */
+function isOwnRefusal(code: string): code is "OVERLOADED" | "DRAINING" {
+  return code === "OVERLOADED" || code === "DRAINING";
 }
 
 /** Without the cause's own message: a driver's names hosts and ports. */

@@ -5,7 +5,7 @@ import { rfc3339 } from "./checkout-body.ts";
 import type { HistoryEntryBody } from "./response-schema.ts";
 
 const LIMIT_DEFAULT = 100;
-export const HISTORY_LIMIT_MAX = 500;
+const HISTORY_LIMIT_MAX = 500;
 /** The database's integer. */
 const SEQ_MAX = 2_147_483_647;
 

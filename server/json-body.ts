@@ -9,7 +9,7 @@ import { scanJson } from "./json-scan.ts";
 import { problem, type Problem } from "./problems.ts";
 
 export const BODY_BYTES_MAX = 256 * 1024;
-export const JSON_DEPTH_MAX = 32;
+const JSON_DEPTH_MAX = 32;
 
 export type JsonBody =
   { readonly kind: "json"; readonly value: unknown } | { readonly kind: "refused"; readonly problem: Problem };
@@ -55,7 +55,7 @@ async function readBytes(request: Request): Promise<Uint8Array | null> {
   }
 }
 
-export function parseJson(bytes: Uint8Array): JsonBody {
+function parseJson(bytes: Uint8Array): JsonBody {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -1,16 +1,17 @@
-#!/usr/bin/env node
 /** `npm start`: reads the configuration, starts one node and serves it until it is told to stop. */
-import pino, { type Logger } from "pino";
+import type { Logger } from "pino";
+import { classify } from "../machines/errors.ts";
 import { DataDirectoryLockedError } from "../persistence/data-directory-lock.ts";
 import { ConfigError, loadConfig, type Config } from "./config.ts";
+import { createLog } from "./log.ts";
 import { serve } from "./serve.ts";
 
 /** As in sysexits.h, so that a supervisor can tell what is worth a restart. */
-const EXIT = { drained: 0, unavailable: 69, locked: 75, config: 78 } as const;
+const EXIT = { drained: 0, unavailable: 69, software: 70, locked: 75, config: 78 } as const;
 
 async function main(): Promise<void> {
   const config = readConfig();
-  const log = pino({ level: config.logLevel, base: { service: "checkoutd" } });
+  const log = createLog(config.logLevel);
   const served = await serve(config, log);
   announce(config, served.url, log);
   stopOnSignal(() => served.stop(), log);
@@ -64,5 +65,6 @@ function exitWith(code: number, message: string): never {
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof DataDirectoryLockedError) exitWith(EXIT.locked, message);
-  exitWith(EXIT.unavailable, `checkoutd can't start: ${message}`);
+  const isPassing = classify(error).class === "TRANSIENT";
+  exitWith(isPassing ? EXIT.unavailable : EXIT.software, `checkoutd can't start: ${message}`);
 });

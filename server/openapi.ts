@@ -17,7 +17,7 @@ const DESCRIPTIONS = {
   422: "IDEMPOTENCY_KEY_REUSED, PAYMENT_DECLINED, PAYMENT_EXPIRED, BUSINESS_RULE",
   500: "UNEXPECTED: a bug",
   502: "STEP_FAILED: a participant failed for good",
-  503: "RETRY_SCHEDULED, UNAVAILABLE, DRAINING or NOT_READY, with Retry-After",
+  503: "RETRY_SCHEDULED, UNAVAILABLE, OVERLOADED, DRAINING or NOT_READY, with Retry-After",
 } as const;
 
 export function problemResponses(...statuses: readonly (keyof typeof DESCRIPTIONS)[]) {

@@ -35,6 +35,7 @@ export const PROBLEM_KINDS = {
   UNEXPECTED: { status: 500, class: "TERMINAL", title: "Unexpected error" },
   RETRY_SCHEDULED: { status: 503, class: "TRANSIENT", title: "The checkout goes on in the background" },
   UNAVAILABLE: { status: 503, class: "TRANSIENT", title: "Temporarily unavailable" },
+  OVERLOADED: { status: 503, class: "TRANSIENT", title: "This node runs as many checkouts as it can" },
   DRAINING: { status: 503, class: "TRANSIENT", title: "This node is shutting down" },
   NOT_READY: { status: 503, class: "TRANSIENT", title: "This node is not ready" },
 } as const satisfies Record<string, ProblemKind>;
@@ -56,7 +57,7 @@ export interface Problem {
   readonly [extension: string]: unknown;
 }
 
-export function isProblemCode(code: string): code is ProblemCode {
+function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(PROBLEM_KINDS, code);
 }
 

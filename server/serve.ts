@@ -50,13 +50,6 @@ function listenFor(node: CheckoutNode, config: Config, log: Logger): Promise<Lis
 }
 
 function packageVersion(): string {
-  for (const path of ["../package.json", "../../package.json"]) {
-    try {
-      const { version } = JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as { version: string };
-      return version;
-    } catch {
-      // Compiled, this file lies one folder deeper.
-    }
-  }
-  return "0.0.0";
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  return version;
 }

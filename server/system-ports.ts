@@ -7,6 +7,7 @@ const TIMER_MAX_MS = 2_147_483_647;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after: (delayMs, run) => {
     const timer = setTimeout(run, Math.min(Math.max(0, delayMs), TIMER_MAX_MS));
     return () => clearTimeout(timer);

@@ -118,7 +118,7 @@ function startProviderEvents(
       await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
       if (executionContextId !== null) await orchestrator.notify(executionContextId);
     },
-    (error: unknown) => log.warn({ err: error }, "A payment event could not be delivered; it is sent again"),
+    (error: unknown) => log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
   );
 }
 

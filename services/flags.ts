@@ -7,7 +7,7 @@ import type { FeatureFlags, FlagSubject } from "../steps/services.ts";
 type FlagKind = "boolean" | "number" | "string";
 
 /** The flags of the demo deployment; FLAGS_FILE names another file. */
-export const DEMO_FLAGS_FILE = new URL("demo-flags.json", import.meta.url);
+const DEMO_FLAGS_FILE = new URL("demo-flags.json", import.meta.url);
 
 /**
  * Feature flags from a flagd file, read once. Throws an Error that names the file when it can't be read or isn't valid.

@@ -3,6 +3,8 @@
 /** Wall time in milliseconds since the epoch (UTC), and a timer that it drives. */
 export interface Clock {
   now(): number;
+  /** Milliseconds since some fixed moment of this process, never set back: for durations and for trust in a lease. */
+  monotonic(): number;
   /** Calls `run` once after `delayMs`; the returned function cancels it and is safe to call twice. */
   after(delayMs: number, run: () => void): () => void;
 }

@@ -69,7 +69,7 @@ export function reversePaymentRequest({ services }: StepDeps): Compensate {
   };
 }
 
-export function amountsByGroup(invoice: Invoice): Record<string, number> {
+function amountsByGroup(invoice: Invoice): Record<string, number> {
   const amounts: Record<string, number> = {};
   for (const line of invoice.lines) amounts[line.paymentGroupId] = (amounts[line.paymentGroupId] ?? 0) + line.total;
   return amounts;

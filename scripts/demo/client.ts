@@ -29,7 +29,7 @@ export interface AnswerBody {
 
 const CHECKOUTS = "/orchestration/checkout";
 
-/** domain.md's example, for one cart. */
+/** The README's example, for one cart. */
 export function exampleRequest(cartId: string, instrumentId: string, expectedTotal = 249_900) {
   return {
     cart: { cartId, version: 7 },

@@ -13,7 +13,7 @@ import { idempotencyKeyViolation, preferredWaitMs, PREFERRED_WAIT_MAX_MS, validT
 import { initiateBodySchema, parseCheckoutRequest } from "../request-schema.ts";
 import { checkoutBodySchema } from "../response-schema.ts";
 
-export const INITIATE_PATH = `${CHECKOUTS_PATH}/initiate`;
+const INITIATE_PATH = `${CHECKOUTS_PATH}/initiate`;
 
 /** By then a load balancer that asks /readyz sends its requests to another node. */
 const DRAINING_RETRY_AFTER_MS = 5000;

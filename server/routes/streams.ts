@@ -1,5 +1,5 @@
 /** What happens, as it happens: one checkout's journal, and which of the caller's checkouts moved. */
-import type { TransitionNotice } from "../../runtime/orchestrator.ts";
+import type { TransitionNotice } from "../../runtime/transition-notice.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 import { rfc3339 } from "../checkout-body.ts";
 import { problemResponse } from "../error-response.ts";
@@ -9,7 +9,7 @@ import { createLiveStreams, type SendNews } from "../live-streams.ts";
 import { problemResponses } from "../openapi.ts";
 import { ownCheckout, unknownCheckout } from "../own-checkout.ts";
 
-export const WATCH_PATH = "/orchestration/watch";
+const WATCH_PATH = "/orchestration/watch";
 
 const PAGE_SIZE = 100;
 /** Checkouts that moved since a slow reader last looked. Past it the reader is told to read the list again. */

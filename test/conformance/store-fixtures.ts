@@ -4,7 +4,7 @@ import type { Commit, CommitResult, InboxKey, JournalEntry, NewCheckout, Store }
 
 /** 2026-01-08T10:15:00.123Z: a time with milliseconds, which must survive the way to the database and back. */
 export const AT = 1_767_867_300_123;
-export const LEASE_MS = 60_000;
+const LEASE_MS = 60_000;
 
 export const randomId = (prefix: string) => `${prefix}_${randomUUID()}`;
 

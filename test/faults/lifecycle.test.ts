@@ -45,7 +45,9 @@ describe("a process that can't serve", () => {
   });
 });
 
-describe("SIGTERM, on the embedded database", () => drains(() => embeddedHome()));
+describe("SIGTERM, on the embedded database", () => {
+  drains(() => embeddedHome());
+});
 
 describeOn("postgres", "SIGTERM, on Postgres", (postgresUrl) =>
   describeOn("redis", "with locks in Redis", (redisUrl) => drains(() => postgresHome(postgresUrl, redisUrl))),

@@ -59,7 +59,7 @@ describe("the status", () => {
     ["PROCESSING.STEP_8.producing.running", "PROCESSING"],
     ["PROCESSING.STEP_8.settling.awaitingPayment", "AWAITING_PAYMENT"],
     ["PROCESSING.STEP_8.settling.requestingAttempt.running", "AWAITING_PAYMENT"],
-    ["PROCESSING.STEP_8.settling.asking.running", "AWAITING_PAYMENT"],
+    ["PROCESSING.STEP_8.asking.running", "AWAITING_PAYMENT"],
     ["PROCESSING.STEP_8.confirming.running", "PROCESSING"],
     ["PROCESSING.STEP_8.producingConfirmed.running", "PROCESSING"],
     ["PROCESSING.undoing.order.running", "ROLLING_BACK"],
@@ -72,7 +72,7 @@ describe("the status", () => {
     expect(viewAt(path).status).toBe(status);
   });
 
-  it.each(["confirming", "producingConfirmed", "settling.asking"])("of %s asks an operator after its last quiet try", (state) => {
+  it.each(["confirming", "producingConfirmed", "asking"])("of %s asks an operator after its last quiet try", (state) => {
     const path = `PROCESSING.STEP_8.${state}.backingOff`;
     expect(viewAt(path, failing(policy.undoRetryMax)).status).not.toBe("NEEDS_ATTENTION");
     expect(viewAt(path, failing(policy.undoRetryMax + 1)).status).toBe("NEEDS_ATTENTION");

@@ -22,10 +22,10 @@ export interface Alphabet {
   readonly hasWrongAmounts: boolean;
 }
 
-export const AMOUNT = 249_900;
-export const CURRENCY = "INR";
+const AMOUNT = 249_900;
+const CURRENCY = "INR";
 
-export function policyOf(retries: number): CheckoutPolicy {
+function policyOf(retries: number): CheckoutPolicy {
   return {
     stepRetryMax: retries,
     stepRetryBudgetMs: Number.MAX_SAFE_INTEGER,

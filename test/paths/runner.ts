@@ -101,7 +101,7 @@ class PathRun {
       answerFor: () => null,
       onEvents: () => {},
     });
-    this.registry.watch(({ entry }) => {
+    this.registry.audience.watch(({ entry }) => {
       this.entries.push(entry);
       this.committed();
     });
@@ -248,6 +248,10 @@ class JumpingClock implements Clock {
     return this.time;
   }
 
+  monotonic(): number {
+    return this.time;
+  }
+
   after(): () => void {
     return () => {};
   }
@@ -267,6 +271,6 @@ function errorOf({ class: kind, code, message }: StepFailure): Error {
   return kind === "TRANSIENT" ? new TransientError(code, message) : new TerminalError(code, message);
 }
 
-function withoutStamp({ at: _, ...event }: StampedEvent): JournaledEvent {
-  return event as JournaledEvent;
+function withoutStamp(event: StampedEvent): JournaledEvent {
+  return Object.fromEntries(Object.entries(event).filter(([name]) => name !== "at")) as JournaledEvent;
 }

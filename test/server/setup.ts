@@ -24,6 +24,7 @@ export function setup(overrides: Partial<AppDeps> = {}) {
     requestWaitMs: 5000,
     clock: {
       now: () => T0,
+      monotonic: () => T0,
       after: (delayMs, run) => {
         timers.push({ delayMs, run });
         return () => undefined;
@@ -73,7 +74,7 @@ export async function problemOf(response: Response): Promise<ProblemBody> {
   return body;
 }
 
-/** domain.md's example. */
+/** The README's example. */
 export function exampleRequest(): CheckoutRequest {
   return {
     cart: { cartId: "cart_01J", version: 7 },
@@ -108,7 +109,7 @@ export function exampleInvoice(): Invoice {
   };
 }
 
-/** domain.md's example once it awaits its payment. */
+/** The README's example once it awaits its payment. */
 export function awaitingContext(overrides: Partial<CheckoutContext> = {}): CheckoutContext {
   const context = freshContext();
   return {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JournalEntry } from "../../persistence/store.ts";
-import type { TransitionNotice } from "../../runtime/orchestrator.ts";
+import type { TransitionNotice } from "../../runtime/transition-notice.ts";
 import { createWakeUp } from "../../server/live-streams.ts";
 import { problemOf, setup, T0, viewOf } from "./setup.ts";
 

@@ -1,6 +1,6 @@
 /** Payment events through the inbox: early, late, repeated and all at once (hard cases 16 to 18). */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { Store } from "../../persistence/store.ts";
 import type { CheckoutBody } from "../../server/response-schema.ts";
 import { eventually, order } from "../support/client.ts";
@@ -99,13 +99,10 @@ onEveryBackend("payment events", (stage) => {
     expect(await leftovers(stage().database, executionContextId)).toEqual([]);
   });
 
-  test("two events wake a resting checkout: the later claim doesn't take it from the actor that the earlier one woke", async () => {
+  test("two wake-ups of a resting checkout: the later claim doesn't take it from the actor that the earlier one woke", async () => {
     const late = gate();
-    const settling = gate();
-    const own = new Interference();
     let claims = 0;
     const node = await startService(stage(), {
-      aroundServices: own.around,
       aroundStore: (store) => {
         const claim: Store["claim"] = async (id, nodeId) => {
           if (++claims === 2) await late.pass();
@@ -114,17 +111,14 @@ onEveryBackend("payment events", (stage) => {
         return Object.assign(Object.create(store) as Store, { claim });
       },
     });
+    onTestFinished(() => node.stop());
     const checkout = (await node.initiate(order("ins_async"))).checkout();
-    const event = successEvent(pcrOf(checkout), "psr_twice");
-    own.before.set("settleLineItems", settling.pass);
-    const first = arrive(node, checkout, event);
-    const second = arrive(node, checkout, event);
-    await Promise.all([first, late.reached, settling.reached]);
+    const [first, second] = [1, 2].map(() => node.orchestrator.notify(checkout.executionContextId));
+    await Promise.all([first, late.reached]);
     late.open();
     await second;
-    settling.open();
+    await arrive(node, checkout, successEvent(pcrOf(checkout), "psr_awake"));
     await node.reaches(checkout.executionContextId, "CONFIRMED");
-    await node.stop();
   });
 
   test("an event that arrives while no node runs is applied by the next one", async () => {

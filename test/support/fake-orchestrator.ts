@@ -1,12 +1,7 @@
 /** A CheckoutOrchestrator that does nothing but record what the edge asks of it and answer as it is told. */
 import type { CheckoutSummary, JournalEntry } from "../../persistence/store.ts";
-import type {
-  CheckoutOrchestrator,
-  InitiateCommand,
-  InitiateResult,
-  StoredView,
-  TransitionNotice,
-} from "../../runtime/orchestrator.ts";
+import type { CheckoutOrchestrator, InitiateCommand, InitiateResult, StoredView } from "../../runtime/orchestrator.ts";
+import type { TransitionNotice } from "../../runtime/transition-notice.ts";
 
 export interface FakeOrchestrator extends CheckoutOrchestrator {
   /** Every initiate that reached it, in order. */

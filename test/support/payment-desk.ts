@@ -9,7 +9,7 @@ import { ManualClock } from "./ports.ts";
 type Operation = "create" | "confirm" | "cancel" | "retrieve" | "refund";
 
 /** Passes calls on and records them; `before` and `after` run around each and may throw or wait. */
-export class BreakableProvider implements PaymentProvider {
+class BreakableProvider implements PaymentProvider {
   readonly name = "breakable";
   readonly calls: Operation[] = [];
   before: (operation: Operation) => Promise<void> = async () => undefined;

@@ -16,6 +16,10 @@ export class ManualClock implements Clock {
     return this.time;
   }
 
+  monotonic(): number {
+    return this.time;
+  }
+
   after(delayMs: number, run: () => void): () => void {
     const timer = { at: this.time + delayMs, run };
     this.#timers.add(timer);
@@ -30,3 +34,10 @@ export class ManualClock implements Clock {
     }
   }
 }
+
+/** Resolves when everything that waited for promises alone, and not for a timer or a server, has run. */
+export function idle(): Promise<void> {
+  return new Promise((resume) => setImmediate(resume));
+}
+
+export const SILENT = { info: () => {}, warn: () => {}, error: () => {} };

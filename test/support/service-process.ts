@@ -24,8 +24,13 @@ export async function embeddedHome(): Promise<ServiceHome> {
 }
 
 export async function postgresHome(serverUrl: string, redisUrl: string): Promise<ServiceHome> {
-  const { url, drop } = await createTestDatabase(serverUrl);
-  return home({ DATABASE_URL: url, REDIS_URL: redisUrl }, async () => connectPostgres(url), drop);
+  const database = await createTestDatabase(serverUrl);
+  const { url } = database;
+  return home(
+    { DATABASE_URL: url, REDIS_URL: redisUrl },
+    async () => connectPostgres(url),
+    () => database.drop(),
+  );
 }
 
 function home(base: Readonly<Record<string, string>>, open: () => Promise<Database>, discard: () => Promise<void>): ServiceHome {

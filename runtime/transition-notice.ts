@@ -1,0 +1,9 @@
+import type { JournalEntry } from "../persistence/store.ts";
+
+/** One committed transition, for those who watch. */
+export interface TransitionNotice {
+  readonly executionContextId: string;
+  readonly entry: JournalEntry;
+  readonly state: string;
+  readonly status: string;
+}
