@@ -24,17 +24,6 @@ select id, user_id as "userId", caller, state, status, seq, parked_reason as "pa
   ${milliseconds("created_at")} as "createdAt", ${milliseconds("updated_at")} as "updatedAt"
 from checkoutd.contexts order by created_at desc, id desc limit $1`;
 
-/** An orderly give-back is no crash, so it clears the count of claims without progress. */
-export const PASSIVATE = `
-with released as (
-  update checkoutd.contexts set owner = null, claims_without_progress = 0, updated_at = now()
-  where id = $1 and fence = $2 and seq = $3 and owner is not null
-  returning id, seq
-)
-insert into checkoutd.snapshots (context_id, seq, snapshot, timers)
-select id, seq, $4::text::jsonb, $5::text::jsonb from released
-on conflict (context_id) do update set seq = excluded.seq, snapshot = excluded.snapshot, timers = excluded.timers`;
-
 export const PARK = `
 update checkoutd.contexts set parked_reason = $3, owner = null, updated_at = now()
 where id = $1 and fence = $2 and owner is not null`;

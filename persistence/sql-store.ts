@@ -66,11 +66,6 @@ export class SqlStore implements contract.Store {
     return claimOne(this.database, id, nodeId);
   }
 
-  async passivate(id: string, fence: number, seq: number, checkpoint: contract.Checkpoint): Promise<void> {
-    const { snapshot, timers } = checkpoint;
-    await this.database.rows(queries.PASSIVATE, [id, fence, seq, JSON.stringify(snapshot), JSON.stringify(timers)]);
-  }
-
   async park(id: string, fence: number, reason: string): Promise<void> {
     await this.database.rows(queries.PARK, [id, fence, reason]);
   }

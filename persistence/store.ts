@@ -187,9 +187,6 @@ export interface Store {
   /** Takes this one for `nodeId` if nobody with a valid lease owns it; the new fence, or null. */
   claim(id: string, nodeId: string): Promise<number | null>;
 
-  /** Gives a checkout back without a transition; refused silently when the fence is old. */
-  passivate(id: string, fence: number, seq: number, checkpoint: Checkpoint): Promise<void>;
-
   /** Takes a checkout out of the traffic until an operator acts. */
   park(id: string, fence: number, reason: string): Promise<void>;
 

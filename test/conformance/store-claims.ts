@@ -132,7 +132,15 @@ export function claimConformance(storeOf: () => Store): void {
       for (let round = 1; round <= 30; round++) {
         const fences = await Promise.all(nodes.map((node) => store.claim(id, node)));
         expect(fences.filter((fence) => fence !== null)).toEqual([1 + round]);
-        await store.passivate(id, 1 + round, 2, checkpointAt(2));
+        await commitOne(
+          store,
+          commitAfter(id, 1 + round, {
+            fence: 1 + round,
+            passivate: true,
+            wakeAt: FAR_FUTURE,
+            checkpoint: checkpointAt(2 + round),
+          }),
+        );
       }
     });
 
@@ -159,18 +167,6 @@ export function claimConformance(storeOf: () => Store): void {
   });
 
   describe("giving up", () => {
-    test("passivates with a checkpoint, unless the fence or the seq is old", async () => {
-      const store = storeOf();
-      const { id, owner } = await createdCheckout(store);
-      await commitOne(store, commitAfter(id, 1));
-      await store.passivate(id, 0, 2, checkpointAt(2));
-      await store.passivate(id, 1, 1, checkpointAt(1));
-      expect(await store.load(id)).toMatchObject({ owner, checkpoint: { seq: 1 } });
-      await store.passivate(id, 1, 2, checkpointAt(2));
-      expect(await store.load(id)).toMatchObject({ owner: null, checkpoint: { seq: 2, ...checkpointAt(2) }, entries: [] });
-      await expectClaimed(store, id);
-    });
-
     test("parks with a reason, and nobody claims or writes it any more", async () => {
       const store = storeOf();
       const { id } = await createdCheckout(store);
@@ -193,14 +189,13 @@ export function claimConformance(storeOf: () => Store): void {
       expect((await store.load(id))?.parkedReason).toContain("without progress");
     });
 
-    test.each(["a commit", "an orderly passivation"])("%s clears the count of claims without progress", async (progress) => {
+    test("a commit clears the count of claims without progress", async () => {
       const store = storeOf();
       const { id } = await passivated(store, AT);
       for (let claim = 1; claim < CLAIMS_MAX; claim++) await store.endLease(await expectClaimed(store, id));
       const last = await expectClaimed(store, id);
       const fence = (await store.load(id))?.fence ?? 0;
-      if (progress === "a commit") await commitOne(store, commitAfter(id, 2, { fence }));
-      else await store.passivate(id, fence, 2, checkpointAt(2));
+      await commitOne(store, commitAfter(id, 2, { fence }));
       await store.endLease(last);
       await expectClaimed(store, id);
     });
