@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
-import { NodeLease } from "../../runtime/node-lease.ts";
+import { LEASE_TTL_MS, NodeLease } from "../../runtime/node-lease.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import { countingIds, idle, ManualClock, SILENT } from "../support/ports.ts";
 
-const LEASE_TTL_MS = 10_000;
 const MARGIN_MS = 1_000;
 const HEARTBEAT_MS = LEASE_TTL_MS / 4;
 

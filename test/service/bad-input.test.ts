@@ -1,6 +1,6 @@
 /** Wrong requests against everything real: a 4xx that names every mistake, and no row anywhere (hard case 4). */
 import fc from "fast-check";
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import { lineItem, optIn, slotPreference } from "../services/checkouts.ts";
 import { bookableDate, order, type Answer } from "../support/client.ts";
@@ -8,7 +8,8 @@ import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend } from "../support/stage.ts";
 import { rowCounts } from "../support/tables.ts";
 
-const RUNS = 300;
+/** What a body does before the claim doesn't depend on the database, so one of the two gets fewer. */
+const RUNS = { embedded: 300, postgres: 60 };
 const slot = (slotId: string, date = bookableDate()) => order("ins_sync_ok", { preferences: [slotPreference(slotId, date)] });
 const items = (count: number) => Array.from({ length: count }, (_, index) => lineItem({ ref: `l${index}`, quantity: 1 }));
 const text = (body: object) => JSON.stringify(body);
@@ -137,24 +138,23 @@ function wasClaimed(answer: Answer): boolean {
   return answer.status < 300 || (answer.status !== 400 && answer.problem().executionContextId !== undefined);
 }
 
-onEveryBackend("bad input", (stage) => {
+onEveryBackend("bad input", (stage, kind) => {
   let service: Service;
   beforeAll(async () => {
     service = await startService(stage());
   });
   afterAll(() => service.stop());
 
-  describe("leaves no row", () => {
-    let before: Readonly<Record<string, number>>;
-    beforeEach(async () => {
-      before = await rowCounts(stage().database);
-    });
-    afterEach(async () => {
-      expect(await rowCounts(stage().database)).toEqual(before);
-    });
+  const withoutRows = async (send: () => Promise<Answer>): Promise<Answer> => {
+    const before = await rowCounts(stage().database);
+    const answer = await send();
+    expect(await rowCounts(stage().database)).toEqual(before);
+    return answer;
+  };
 
+  describe("leaves no row", () => {
     test.each(WRONG)("$what", async ({ body, status = 400, pointers = [] }) => {
-      const answer = await service.initiate(body);
+      const answer = await withoutRows(() => service.initiate(body));
       const problem = answer.problem();
       expect(problem.status).toBe(status);
       expect((problem.violations ?? []).map(({ pointer }) => pointer).sort()).toEqual([...pointers].sort());
@@ -162,7 +162,8 @@ onEveryBackend("bad input", (stage) => {
     });
 
     test("every mistake of the headers and the body in one answer", async () => {
-      const answer = await service.initiate({ ...order(), lineItems: [lineItem({ quantity: 0 })] }, { key: "" });
+      const wrong = { ...order(), lineItems: [lineItem({ quantity: 0 })] };
+      const answer = await withoutRows(() => service.initiate(wrong, { key: "" }));
       const pointers = answer.problem().violations?.map(({ pointer }) => pointer) ?? [];
       expect(pointers).toHaveLength(2);
       expect(pointers).toContain("/lineItems/0/quantity");
@@ -172,13 +173,11 @@ onEveryBackend("bad input", (stage) => {
   test("an older version of a cart than one seen is refused before any effect", async () => {
     const body = order();
     await service.initiate(body);
-    const before = await rowCounts(stage().database);
-    const stale = await service.initiate({ ...body, cart: { ...body.cart, version: 1 } });
+    const stale = await withoutRows(() => service.initiate({ ...body, cart: { ...body.cart, version: 1 } }));
     expect(stale.status).toBe(409);
-    expect(await rowCounts(stage().database)).toEqual(before);
   });
 
-  test(`${RUNS} bodies with up to three changes: never a 5xx, and rows only for those that were claimed`, async () => {
+  test(`${RUNS[kind]} bodies with up to three changes: never a 5xx, and rows only for those that were claimed`, async () => {
     let claimed = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
@@ -190,10 +189,10 @@ onEveryBackend("bad input", (stage) => {
         if (wasClaimed(answer)) claimed++;
         else expect(await rowCounts(stage().database)).toEqual(before);
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS[kind] },
     );
     // Blind if nothing got past the edge, or everything did.
     expect(claimed).toBeGreaterThan(0);
-    expect(claimed).toBeLessThan(RUNS);
+    expect(claimed).toBeLessThan(RUNS[kind]);
   });
 });

@@ -38,7 +38,7 @@ const FAILURES = [
 const broken = () => Promise.reject(new TerminalError("BROKEN", "This participant is broken for good."));
 const unavailable = () => Promise.reject(new TransientError("UNAVAILABLE", "This participant does not answer."));
 
-onEveryBackend("rollback", (stage) => {
+onEveryBackend("rollback", (stage, kind) => {
   const interference = new Interference();
   let service: Service;
   beforeAll(async () => {
@@ -65,14 +65,18 @@ onEveryBackend("rollback", (stage) => {
       return last?.data["reason"];
     });
 
-  test.each(FAILURES)("$operation fails before its effect: undone from there on, in strict reverse", async (failure) => {
-    interference.before.set(failure.operation, broken);
-    const answer = await service.initiate(order());
-    expect(answer.problem()).toMatchObject({ status: 502, code: "STEP_FAILED", class: "TERMINAL", causeCode: "BROKEN" });
-    const id = await expectUndone(answer);
-    expect(interference.undosOf(id)).toEqual(UNDOS.slice(UNDOS.indexOf(failure.begins)));
-    expect(await reasonOf(id)).toBe("BROKEN");
-  });
+  // Where nothing was done the database matters least: one of the two is enough.
+  test.runIf(kind === "embedded").each(FAILURES)(
+    "$operation fails before its effect: undone from there on, in strict reverse",
+    async (failure) => {
+      interference.before.set(failure.operation, broken);
+      const answer = await service.initiate(order());
+      expect(answer.problem()).toMatchObject({ status: 502, code: "STEP_FAILED", class: "TERMINAL", causeCode: "BROKEN" });
+      const id = await expectUndone(answer);
+      expect(interference.undosOf(id)).toEqual(UNDOS.slice(UNDOS.indexOf(failure.begins)));
+      expect(await reasonOf(id)).toBe("BROKEN");
+    },
+  );
 
   test.each(FAILURES)(
     "$operation has its effect and its answer is an error: undone by its key (hard case 10)",

@@ -9,7 +9,7 @@ import { documentedRequest, slotPreference } from "../services/checkouts.ts";
 
 const CHECKOUT = "/orchestration/checkout";
 /** A loaded machine takes its time; a test that waits this long has failed. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 10_000;
 
 export interface Answer {
   readonly status: number;
@@ -65,7 +65,7 @@ export function clientOf(app: App): Client {
 
 /** What `look` returns once it no longer throws. */
 export function eventually<Result>(look: () => Promise<Result> | Result): Promise<Result> {
-  return vi.waitFor(look, { timeout: PATIENCE_MS, interval: 20 });
+  return vi.waitFor(look, { timeout: PATIENCE_MS, interval: 40 });
 }
 
 async function read(response: Response): Promise<Answer> {

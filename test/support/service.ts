@@ -10,12 +10,14 @@ import type { Store } from "../../persistence/store.ts";
 import { acquireLocks } from "../../runtime/acquire-locks.ts";
 import { Orchestrator } from "../../runtime/orchestrator.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
-import { Counters } from "../../runtime/telemetry.ts";
+import { Counters, type Log } from "../../runtime/telemetry.ts";
 import { answerFor } from "../../server/answer.ts";
 import type { ApiKey } from "../../server/api-keys.ts";
 import { createApp } from "../../server/app.ts";
-import { openParticipants } from "../../server/participants.ts";
+import type { App } from "../../server/app-deps.ts";
+import { openParticipants, type Participants } from "../../server/participants.ts";
 import { systemClock as clock, systemIds } from "../../server/system-ports.ts";
+import type { ProviderEvent } from "../../services/payment-provider.ts";
 import { checkoutActors, checkoutExecutions } from "../../steps/actors.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
@@ -74,23 +76,53 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   const actors = checkoutActors(
     checkoutExecutions({ services, requests, clock }, (input, signal) => acquireLocks(store, orchestrator.locks)(input, signal)),
   );
-  const ports = { store, locks, clock, ids, log, counters };
   const orchestrator: Orchestrator = new Orchestrator({
-    ...ports,
+    store,
+    locks,
+    clock,
+    ids,
+    log,
+    counters,
+    policy,
+    answerFor,
     machine: checkoutMachine.provide({ actors }),
     machineHash: MACHINE_HASH,
     rules: services.rules,
-    policy,
-    answerFor,
     onEvents: () => relay.kick(),
     residentMax: 1_000,
     // A stage may carry several nodes, the embedded one too.
     isExclusive: false,
   });
-  const app = createApp({
+  const received: CloudEvent[] = [];
+  bus.subscribe((event) => received.push(event));
+  await orchestrator.start();
+  relay.start();
+  const stopSending = sendProviderEvents(participants, store, orchestrator);
+  const stop = async () => {
+    await stopSending();
+    await orchestrator.stop();
+    for (const part of [relay, bus, locks]) await part.stop();
+    await database.close();
+  };
+  let stopping: Promise<void> | undefined;
+  return {
+    ...clientOf(edgeOf(orchestrator, log, options)),
     orchestrator,
-    apiKeys: options.apiKeys ?? [],
-    requestWaitMs: options.requestWaitMs ?? 10_000,
+    store,
+    counters,
+    actors,
+    logged,
+    delivered: (executionContextId) => received.filter(({ subject }) => subject === executionContextId),
+    rows: (text, parameters) => stage.database.rows(text, parameters),
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+function edgeOf(orchestrator: Orchestrator, log: Log, { apiKeys = [], requestWaitMs = 10_000 }: ServiceOptions): App {
+  return createApp({
+    orchestrator,
+    apiKeys,
+    requestWaitMs,
     clock,
     ids,
     log,
@@ -99,38 +131,17 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
     peerAddress: () => "127.0.0.1",
     version: "0.0.0",
   });
-  const received: CloudEvent[] = [];
-  bus.subscribe((event) => received.push(event));
-  await orchestrator.start();
-  relay.start();
-  const stopSending = participants.provider.start(
-    async ({ type, data }) => {
-      const executionContextId = await participants.payments.executionContextOf(data.pcrId);
-      await store.receive(participants.provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
-      if (executionContextId !== null) await orchestrator.notify(executionContextId);
-    },
-    (error) => log.warn({ err: error }, "A payment event could not be delivered"),
-  );
-  let stopping: Promise<void> | undefined;
-  return {
-    ...clientOf(app),
-    orchestrator,
-    store,
-    counters,
-    actors,
-    delivered: (executionContextId) => received.filter(({ subject }) => subject === executionContextId),
-    logged,
-    rows: (text, parameters) => stage.database.rows(text, parameters),
-    stop: () =>
-      (stopping ??= (async () => {
-        await stopSending();
-        await orchestrator.stop();
-        await relay.stop();
-        await bus.stop();
-        await locks.stop();
-        await database.close();
-      })()),
+}
+
+/** Through the same inbox as every payment event, as a node does it. */
+function sendProviderEvents({ provider, payments }: Participants, store: Store, orchestrator: Orchestrator): () => Promise<void> {
+  const deliver = async ({ type, data }: ProviderEvent) => {
+    const executionContextId = await payments.executionContextOf(data.pcrId);
+    await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
+    if (executionContextId !== null) await orchestrator.notify(executionContextId);
   };
+  // What is refused stays in the simulator's table and is sent again.
+  return provider.start(deliver, () => undefined);
 }
 
 function recordingLog() {

@@ -24,9 +24,11 @@ export interface Stage {
 }
 
 /** The same tests on PGlite with locks in the database, and on Postgres with locks in Redis. */
-export function onEveryBackend(name: string, body: (stage: () => Stage) => void): void {
-  describe(`${name}, embedded`, () => onStage(openEmbeddedStage, body));
-  onServers(name, body);
+export function onEveryBackend(name: string, body: (stage: () => Stage, kind: Stage["kind"]) => void): void {
+  describe(`${name}, embedded`, () => {
+    onStage(openEmbeddedStage, (stage) => body(stage, "embedded"));
+  });
+  onServers(name, (stage) => body(stage, "postgres"));
 }
 
 export function onServers(name: string, body: (stage: () => Stage) => void): void {
