@@ -17,7 +17,7 @@ export function acquireLocks(
   return async ({ executionContextId, paymentGroupIds }) => {
     const claim = await store.claimPaymentGroups(executionContextId, paymentGroupIds);
     if (claim !== null) {
-      throw new TransientError("LOCKED", `${claim.busy} belongs to another checkout. It is tried again.`, {
+      throw new TransientError("LOCKED", `${claim.busy} belongs to another checkout.`, {
         retryAfterMs: BUSY_RETRY_MS,
         details: { key: claim.busy },
       });

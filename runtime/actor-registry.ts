@@ -29,6 +29,8 @@ export interface ActorRegistryDeps {
 
 export class ActorRegistry {
   private readonly actors = new Map<string, CheckoutActor>();
+  private readonly turns = new Map<string, Promise<void>>();
+  private isClosed = false;
   readonly audience: Audience;
   private readonly committer: Committer;
 
@@ -54,38 +56,22 @@ export class ActorRegistry {
     this.add(id, state).tell({ kind: "command", event: { type: "START" } });
   }
 
-  /** Brings a checkout that this node has just claimed back to life. One that can't be is parked; the others go on. */
-  async adopt(id: string): Promise<void> {
-    if (this.actors.has(id)) return;
-    const stored = await this.deps.store.load(id);
-    if (stored === null) return;
-    try {
-      const { snapshot, timers, seq } = revive(this.deps.machine, stored);
-      const isReleased = snapshot.hasTag("finished");
-      if (!isReleased && !snapshot.matches("INITIALIZED")) await this.retakeLocks(id, snapshot.context.paymentGroups);
-      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased });
-      this.deps.counters.add("checkouts_resumed");
-      // Created but never started: its node died between the two.
-      if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "command", event: { type: "START" } });
-      actor.resume(stored.signals);
-    } catch (error) {
-      await this.park(id, stored.fence, error);
-    }
+  /** Brings a checkout that this node has claimed back to life. One that can't be is parked; the others go on. */
+  adopt(id: string): Promise<void> {
+    return this.inTurn(id, () => this.takeUp(id));
   }
 
   /** Hands a message to the checkout's actor, waking it if it rests. False = it runs elsewhere, or is parked. */
   async deliver(id: string, message: Message): Promise<boolean> {
     if (this.actors.get(id)?.tell(message) === true) return true;
-    if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) === null) return false;
-    await this.adopt(id);
+    await this.wake(id);
     return this.actors.get(id)?.tell(message) ?? false;
   }
 
   /** Wakes the checkout for its inbox, if this node runs it or may. */
   async notify(id: string): Promise<void> {
-    const actor = this.actors.get(id);
-    if (actor !== undefined) return actor.pullInbox();
-    if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) !== null) await this.adopt(id);
+    if (!this.actors.has(id)) await this.wake(id);
+    await this.actors.get(id)?.pullInbox();
   }
 
   /** Stops every actor at once; nothing more is written. Another node, or this one anew, goes on from the journal. */
@@ -96,9 +82,53 @@ export class ActorRegistry {
 
   /** Stops every actor once what it is writing is written, and gives its locks back. The node's lease ends next: then others go on. */
   async handOver(): Promise<void> {
+    this.isClosed = true;
     const leaving = [...this.actors.values()];
     this.actors.clear();
     await Promise.all(leaving.map((actor) => actor.leave().then(() => this.deps.lockKeeper.release(actor.id))));
+    await Promise.all(this.turns.values());
+  }
+
+  private wake(id: string): Promise<void> {
+    return this.inTurn(id, async () => {
+      if (this.actors.has(id) || this.isClosed) return;
+      if ((await this.deps.store.claim(id, this.deps.lease.nodeId)) !== null) await this.takeUp(id);
+    });
+  }
+
+  private async takeUp(id: string): Promise<void> {
+    const stored = await this.deps.store.load(id);
+    if (stored === null || !this.mayHold(stored.owner)) return;
+    const present = this.actors.get(id);
+    if (present?.fence === stored.fence) return;
+    // A newer fence was issued since: what this actor would write is refused.
+    present?.halt();
+    try {
+      const { snapshot, timers, seq } = revive(this.deps.machine, stored);
+      const isReleased = snapshot.hasTag("finished");
+      if (!isReleased && !snapshot.matches("INITIALIZED")) await this.retakeLocks(id, snapshot.context.paymentGroups);
+      if (!this.mayHold(stored.owner)) return await this.deps.lockKeeper.release(id);
+      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased });
+      this.deps.counters.add("checkouts_resumed");
+      // Created but never started: its node died between the two.
+      if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "command", event: { type: "START" } });
+      actor.resume(stored.signals);
+    } catch (error) {
+      await this.park(id, stored.fence, error);
+    }
+  }
+
+  /** The lease may have been lost, or the node told to stop, while the store was asked. */
+  private mayHold(owner: string | null): boolean {
+    return !this.isClosed && owner === this.deps.lease.nodeId;
+  }
+
+  /** One claim, revival or retirement of a checkout at a time: two wake-ups at once would raise the fence over each other's actor. */
+  private inTurn(id: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.turns.get(id) ?? Promise.resolve()).then(work);
+    const ended = turn.catch(() => {}).then(() => void (this.turns.get(id) === ended && this.turns.delete(id)));
+    this.turns.set(id, ended);
+    return turn;
   }
 
   private add(id: string, state: ActorState): CheckoutActor {
@@ -128,12 +158,17 @@ export class ActorRegistry {
   }
 
   private async retire(actor: CheckoutActor, reason: StopReason, unread: readonly Message[]): Promise<void> {
-    if (this.actors.get(actor.id) === actor) this.actors.delete(actor.id);
-    await this.deps.lockKeeper.release(actor.id);
-    if (reason.kind === "parked") return this.park(actor.id, actor.fence, reason.error);
-    // Inbox rows and timers are durable and found again; a command lives only here.
-    for (const message of unread) {
-      if (message.kind === "command") await this.deliver(actor.id, message).catch((error: unknown) => this.lost(actor.id, error));
+    const { id } = actor;
+    if (this.actors.get(id) === actor) this.actors.delete(id);
+    try {
+      await this.inTurn(id, () => this.deps.lockKeeper.release(id));
+      if (reason.kind === "parked") await this.park(id, actor.fence, reason.error);
+      // Still this node's own, under a newer fence: then it goes on with that.
+      if (reason.kind === "refused") await this.adopt(id);
+      // Inbox rows and timers are durable and found again; a command lives only here.
+      for (const message of unread) if (message.kind === "command") await this.deliver(id, message);
+    } catch (error) {
+      this.lost(id, error);
     }
   }
 

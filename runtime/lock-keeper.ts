@@ -41,7 +41,7 @@ export class LockKeeper {
     try {
       const result = await this.deps.locks.acquire(keys, executionContextId, LOCK_TTL_MS);
       if (result.kind === "busy") {
-        throw new TransientError("LOCKED", `${result.key} is locked by another checkout. It is tried again.`, {
+        throw new TransientError("LOCKED", `${result.key} is locked by another checkout.`, {
           retryAfterMs: Math.max(1, Math.min(result.remainingMs, LOCK_TTL_MS)),
           details: { key: result.key },
         });

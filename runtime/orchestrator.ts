@@ -135,7 +135,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   }
 
   async initiate(command: InitiateCommand): Promise<InitiateResult> {
-    const claim = await this.deps.store.findClaim(command.caller, command.idempotencyKey);
+    const claim = await this.findClaim(command);
     if (claim !== null) return this.join(command, claim);
     if (!this.isAccepting()) throw new TransientError("DRAINING", "This node takes no new checkouts. Send the request again.");
     if (this.actors.size >= this.deps.residentMax) {
@@ -143,9 +143,9 @@ export class Orchestrator implements CheckoutOrchestrator {
     }
     const { cart, user } = command.request;
     const conflict = await this.deps.store.findCartConflict(cart.cartId, cart.version);
-    if (conflict !== null) throw cartConflict(conflict, user.userId);
+    if (conflict !== null) return this.joinOrThrow(command, cartConflict(conflict, user.userId));
     const violations = await this.deps.rules.check(command.request);
-    if (violations.length > 0) throw new ValidationError(violations);
+    if (violations.length > 0) return this.joinOrThrow(command, new ValidationError(violations));
     return this.create(command);
   }
 
@@ -218,6 +218,17 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.awaitAnswer(command, id);
   }
 
+  private findClaim({ caller, idempotencyKey }: InitiateCommand): Promise<IdempotencyClaim | null> {
+    return this.deps.store.findClaim(caller, idempotencyKey);
+  }
+
+  /** What stands in the way may be this key's own first call, which claimed the cart or took the last slot a moment ago. */
+  private async joinOrThrow(command: InitiateCommand, refusal: CheckoutError): Promise<InitiateResult> {
+    const claim = await this.findClaim(command);
+    if (claim === null) throw refusal;
+    return this.join(command, claim);
+  }
+
   private async join(command: InitiateCommand, claim: IdempotencyClaim): Promise<InitiateResult> {
     if (claim.requestHash !== command.requestHash) {
       throw new ConflictError(
@@ -231,14 +242,13 @@ export class Orchestrator implements CheckoutOrchestrator {
 
   /** Waits for this node's own commit; where another node runs the checkout, looks at the store now and then. */
   private async awaitAnswer(command: InitiateCommand, id: string): Promise<InitiateResult> {
-    const { caller, idempotencyKey, waitMs } = command;
-    const deadline = this.deps.clock.now() + waitMs;
+    const deadline = this.deps.clock.now() + command.waitMs;
     for (;;) {
       const remainingMs = deadline - this.deps.clock.now();
       const answer = await this.actors.audience.nextAnswer(id, Math.max(0, Math.min(remainingMs, this.waitSlice(id))));
       if (answer !== null) return { kind: "answered", executionContextId: id, answer, replayed: false };
       // The claim is read last: an answer that was stored between the two is found here.
-      const claim = await this.deps.store.findClaim(caller, idempotencyKey);
+      const claim = await this.findClaim(command);
       if (claim?.answer) return { kind: "answered", executionContextId: id, answer: claim.answer, replayed: true };
       if (this.deps.clock.now() >= deadline) return this.unfinished(id);
     }

@@ -58,7 +58,9 @@ export class OutboxRelay {
       this.isStopped = true;
       this.cancelSweep();
       this.flushUntil = this.deps.clock.now() + FLUSH_MAX_MS;
-      this.flushing = (this.current ?? Promise.resolve()).then(() => this.run());
+      const flush = (this.current ?? Promise.resolve()).then(() => this.run());
+      // A bus that never answers must not hold up the stop: what it may have got is published again, under the same id.
+      this.flushing = Promise.race([flush, new Promise<void>((resolve) => this.deps.clock.after(FLUSH_MAX_MS, resolve))]);
     }
     await this.flushing;
   }
