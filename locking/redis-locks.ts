@@ -17,29 +17,29 @@ export interface RedisLocksOptions {
 }
 
 /**
- * Rejects with TransientError `LOCKS_UNAVAILABLE` when the server can't be reached now. Afterwards the
- * connection is re-established in the background, and meanwhile every call rejects at once with the same.
+ * Resolves after the first attempt to connect, also when it failed: checkouts go on without locks, so a node must
+ * start without them too. While there is no connection every call rejects at once with TransientError
+ * `LOCKS_UNAVAILABLE`, and it is established in the background.
  */
 export async function connectRedisLocks(url: string, options: RedisLocksOptions = {}): Promise<LockManager> {
   const { createClient } = await import("redis");
-  let hasConnected = false;
   const client = createClient({
     url,
     // Without this, acquires made while disconnected run on reconnection, for callers that have long given up.
     disableOfflineQueue: true,
     socket: {
       connectTimeout: CONNECT_TIMEOUT_MS,
-      reconnectStrategy: (retries, cause) => (hasConnected ? Math.min(50 * 2 ** retries, RECONNECT_DELAY_MS_MAX) : cause),
+      reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, RECONNECT_DELAY_MS_MAX),
     },
   });
   // An "error" event without a listener ends the process.
   client.on("error", (error: Error) => options.onConnectionError?.(error));
-  try {
-    await client.connect();
-  } catch (error) {
-    throw unavailable(error);
-  }
-  hasConnected = true;
+  await new Promise<void>((resolve) => {
+    client.once("ready", resolve);
+    client.once("error", () => resolve());
+    // Rejects only when it is closed before it ever connected.
+    client.connect().catch(() => resolve());
+  });
   return new RedisLocks(
     {
       evaluate: (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] }),

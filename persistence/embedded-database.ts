@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { PGlite } from "@electric-sql/pglite";
 import type { Database, Orm } from "./connect.ts";
@@ -17,7 +17,7 @@ export interface EmbeddedOptions {
  * Throws DataDirectoryLockedError when a live process holds the directory.
  */
 export async function openEmbedded(dataDirectory: string, options: EmbeddedOptions = {}): Promise<Database> {
-  mkdirSync(dataDirectory, { recursive: true });
+  makeDirectory(dataDirectory);
   const unlock = lockDataDirectory(dataDirectory);
   try {
     const client = await openClient(join(dataDirectory, "postgres"), options);
@@ -84,3 +84,10 @@ const text = (value: string) => value;
 
 /** By type OID, as on Postgres: numbers for int8 and numeric, text for date and timestamp; timestamptz is a Date already. */
 const PARSERS = { 20: Number, 1700: Number, 1082: text, 1114: text };
+
+/** One level at a time: Node's recursive mkdir loops for ever where a file system refuses with ENOENT, as /proc does. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path);
+}

@@ -23,7 +23,7 @@ export function checkoutBody(view: CheckoutView): CheckoutBody {
     optInIds: context.optIns.map(({ optInId }) => optInId),
     preferenceIds: context.preferences.map(({ preferenceId }) => preferenceId),
     payment: payment(view),
-    lastError: context.lastError === null ? null : lastError(context.lastError),
+    lastError: troubleOf(context),
     links: checkoutLinks(view.executionContextId),
   };
 }
@@ -135,6 +135,14 @@ function paymentStatus(view: CheckoutView, isAllRefunded: boolean): PaymentBody[
 function nextActionBody(action: NonNullable<CheckoutContext["payment"]["nextAction"]>): PaymentBody["nextAction"] {
   const url = action.url === undefined ? {} : { url: action.url };
   return { type: action.type, expiresAt: rfc3339(action.expiresAt), ...url };
+}
+
+/** A decline is an outcome of the payment, not an error of a step; who pays must still learn why. */
+function troubleOf({ lastError: error, payment }: CheckoutContext): CheckoutBody["lastError"] {
+  if (error !== null) return lastError(error);
+  if (payment.status !== "DECLINED") return null;
+  const message = `The payment was declined (${payment.declineCode ?? "no reason given"}).`;
+  return lastError({ class: "TERMINAL", code: "PAYMENT_DECLINED", message, step: "STEP_8" });
 }
 
 function lastError(error: LastError): CheckoutBody["lastError"] {

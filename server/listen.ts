@@ -7,6 +7,8 @@ import { problem } from "./problems.ts";
 /** From the first byte of a request to its last: whoever is slower holds a socket for nothing. */
 const REQUEST_TIME_MS = 30_000;
 const HEADERS_TIME_MS = 10_000;
+/** How long a draining node still answers, with 503 DRAINING: until those who send traffic have seen it. */
+const NOTICE_MS = 1_000;
 
 export interface ListenOptions {
   readonly fetch: (request: Request, env: object) => Response | Promise<Response>;
@@ -19,7 +21,7 @@ export interface ListenOptions {
 
 export interface Listening {
   readonly url: string;
-  /** Drains: no new connections, requests in flight finish within `graceMs`, then they are cut. Safe to call twice. */
+  /** Drains: first every new request is refused, then no connection taken; requests in flight finish within `graceMs`, then they are cut. Safe to call twice. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -52,7 +54,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     url: urlOf(server, options.host),
     stop(graceMs) {
       options.draining.abort();
-      stopped ??= close(server, graceMs);
+      stopped ??= notice(graceMs).then(() => close(server, graceMs));
       return stopped;
     },
   };
@@ -62,6 +64,10 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 export function peerAddress(env: unknown): string | null {
   const incoming = (env as { readonly incoming?: IncomingMessage } | undefined)?.incoming;
   return incoming?.socket.remoteAddress ?? null;
+}
+
+function notice(graceMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.min(NOTICE_MS, graceMs)));
 }
 
 function close(server: Server, graceMs: number): Promise<void> {

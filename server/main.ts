@@ -62,9 +62,15 @@ function exitWith(code: number, message: string): never {
   process.exit(code);
 }
 
+/** Another process has the port, or this user may not. */
+function isAddressRefused(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES");
+}
+
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof ConfigError) exitWith(EXIT.config, message);
   if (error instanceof DataDirectoryLockedError) exitWith(EXIT.locked, message);
-  const isPassing = classify(error).class === "TRANSIENT";
+  const isPassing = classify(error).class === "TRANSIENT" || isAddressRefused(error);
   exitWith(isPassing ? EXIT.unavailable : EXIT.software, `checkoutd can't start: ${message}`);
 });

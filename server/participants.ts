@@ -2,7 +2,7 @@
 import type { Database } from "../persistence/connect.ts";
 import { SqlCheckoutRules } from "../services/business-rules.ts";
 import { createDemoCatalogue } from "../services/demo-catalogue.ts";
-import { openFileFlags } from "../services/flags.ts";
+import { openFileFlags, type OpenFeatureFlags } from "../services/flags.ts";
 import { SqlInvoices } from "../services/invoices.ts";
 import { SqlLineItems } from "../services/line-items.ts";
 import { SqlOptIns } from "../services/opt-ins.ts";
@@ -13,6 +13,7 @@ import { SqlPreferences } from "../services/preferences.ts";
 import { SimulatedProvider } from "../services/provider-simulator.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { CheckoutServices } from "../steps/services.ts";
+import { ConfigError } from "./config.ts";
 
 /** A price outlives the longest time that a payment may take, flags included. */
 const PRICE_VALID_MIN_MS = 3_600_000;
@@ -42,7 +43,7 @@ export async function openParticipants(options: ParticipantsOptions): Promise<Pa
     payments,
     services: {
       rules: new SqlCheckoutRules({ database, clock, catalogue }),
-      flags: await (flagsFile === null ? openFileFlags() : openFileFlags(flagsFile)),
+      flags: await openFlagsFile(flagsFile),
       paymentGroups: new SqlPaymentGroups({ database, ids, catalogue }),
       preferences: new SqlPreferences({ database, ids, catalogue }),
       invoices: new SqlInvoices({ database, ids, clock, catalogue, validForMs }),
@@ -52,4 +53,14 @@ export async function openParticipants(options: ParticipantsOptions): Promise<Pa
       payments,
     },
   };
+}
+
+async function openFlagsFile(flagsFile: string | null): Promise<OpenFeatureFlags> {
+  if (flagsFile === null) return openFileFlags();
+  try {
+    return await openFileFlags(flagsFile);
+  } catch (error) {
+    const reason = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : "";
+    throw new ConfigError([`FLAGS_FILE must be a flagd configuration in JSON${reason}.`]);
+  }
 }

@@ -20,7 +20,7 @@ import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutServices } from "../steps/services.ts";
 import { answerFor } from "./answer.ts";
-import type { Config } from "./config.ts";
+import { ConfigError, type Config } from "./config.ts";
 import { openParticipants, type Participants } from "./participants.ts";
 import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
 
@@ -124,7 +124,12 @@ function startProviderEvents(
 
 async function openDatabase(config: Config, log: Logger): Promise<Database> {
   if (config.databaseUrl !== null) return connectPostgres(config.databaseUrl);
-  return openEmbedded(config.dataDir, { onSlowStart: (message) => log.info(message) });
+  try {
+    return await openEmbedded(config.dataDir, { onSlowStart: (message) => log.info(message) });
+  } catch (error) {
+    if (!isFileSystemRefusal(error)) throw error;
+    throw new ConfigError([`DATA_DIR can't be used: ${error.message}. Name a directory that this user may write to.`]);
+  }
 }
 
 async function openLocks(config: Config, database: Database, log: Logger): Promise<LockManager> {
@@ -132,6 +137,10 @@ async function openLocks(config: Config, database: Database, log: Logger): Promi
   return connectRedisLocks(config.redisUrl, {
     onConnectionError: (error) => log.warn({ err: error }, "Redis does not answer; checkouts go on under their fences alone"),
   });
+}
+
+function isFileSystemRefusal(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error && error.syscall !== undefined;
 }
 
 /** The body was validated by the edge before it was stored. */

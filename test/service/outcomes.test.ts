@@ -1,17 +1,65 @@
 /** What a client gets for each kind of cart and instrument, through the real edge, runtime and participants. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { LockManager } from "../../locking/lock-manager.ts";
+import { documentedStateOf } from "../../machines/view.ts";
 import { lineItem, optIn } from "../services/checkouts.ts";
 import { eventually, order } from "../support/client.ts";
+import { Interference } from "../support/interference.ts";
 import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend } from "../support/stage.ts";
 import { leftovers, moneyOf } from "../support/tables.ts";
 
 const CONFIRMED_EVENTS = ["checkout_initiated", "line_items_updated", "line_items_confirmed", "checkout_completed"];
 
+/** What a checkout that is paid at once asks of the lock manager and the participants, in the specification's order. */
+const CALLS = [
+  "createPaymentGroup",
+  "acquire",
+  "createPostSellingPreferences",
+  "getLineItemSummary",
+  "createCheckoutOrder",
+  "handleOptinCreationAndModification",
+  "upsertLineItems",
+  "lockPaymentGroups",
+  "createPaymentRequest",
+  "hydratePaymentAndUpdateLineItems",
+  "createPreferencesToLineItemsMapping",
+  "settleLineItems",
+  "settlePaymentGroups",
+  "activateOptIns",
+  "confirmCheckoutOrder",
+  "confirmLineItems",
+];
+const STATES = [
+  "INITIALIZED",
+  "PROCESSING",
+  "STEP_1",
+  "STEP_2",
+  "STEP_3",
+  "STEP_4",
+  "STEP_5",
+  "STEP_6",
+  "STEP_7",
+  "STEP_8",
+  "COMPLETED",
+];
+const ENTRIES_MAX = 200;
+
 onEveryBackend("outcomes", (stage) => {
+  const observed = new Interference();
+  const aroundLocks = (locks: LockManager): LockManager => ({
+    acquire: (keys, owner, ttlMs) => {
+      observed.calls.push({ operation: "acquire", executionContextId: owner, key: keys.join() });
+      return locks.acquire(keys, owner, ttlMs);
+    },
+    renew: (keys, owner, ttlMs) => locks.renew(keys, owner, ttlMs),
+    release: (keys, owner) => locks.release(keys, owner),
+    ping: () => locks.ping(),
+    stop: () => locks.stop(),
+  });
   let service: Service;
   beforeAll(async () => {
-    service = await startService(stage());
+    service = await startService(stage(), { aroundServices: observed.around, aroundLocks });
   });
   afterAll(() => service.stop());
 
@@ -67,6 +115,51 @@ onEveryBackend("outcomes", (stage) => {
       [checkout.executionContextId],
     );
     expect(left).toEqual({ carts: 0, groups: 2 });
+  });
+
+  test("the steps call their participants once each, in the specification's order, and the journal says so", async () => {
+    const { executionContextId, paymentGroups } = (await service.initiate(order("ins_sync_ok"))).checkout();
+    const calls = observed.calls.filter((call) => call.executionContextId === executionContextId);
+    expect(calls.map(({ operation }) => operation)).toEqual(CALLS);
+    const locked = [executionContextId, ...paymentGroups.map(({ paymentGroupId }) => paymentGroupId)];
+    expect(calls.find(({ operation }) => operation === "acquire")?.key).toBe(locked.join());
+    const journal = await service.orchestrator.history(executionContextId, 0, ENTRIES_MAX);
+    const states = journal.map(({ to }) => documentedStateOf(to));
+    expect(states.filter((state, index) => state !== states[index - 1])).toEqual(STATES);
+  });
+
+  test("the ids that the participants answered are kept and name their rows", async () => {
+    const { executionContextId: id, ...checkout } = (await service.initiate(order("ins_async"))).checkout();
+    const idsIn = async (table: string, column = "id") => {
+      const query = `select ${column} as id from checkoutd.${table} where context_id = $1 order by 1`;
+      return (await service.rows<{ id: string }>(query, [id])).map((row) => row.id);
+    };
+    expect(await idsIn("payment_groups")).toEqual(checkout.paymentGroups.map(({ paymentGroupId }) => paymentGroupId).sort());
+    expect(await idsIn("post_selling_preferences")).toEqual(checkout.preferenceIds);
+    expect(await idsIn("invoices")).toEqual([checkout.invoice?.invoiceId]);
+    expect(await idsIn("checkout_orders")).toEqual([checkout.checkoutOrderId]);
+    expect(await idsIn("opt_ins")).toEqual(checkout.optInIds);
+    expect(await idsIn("line_items")).toEqual(checkout.lineItems.map(({ lineItemId }) => lineItemId).sort());
+    expect(await idsIn("payment_collection_requirements")).toEqual([checkout.payment.pcrId]);
+    expect(await idsIn("line_item_preferences", "preference_id")).toEqual(checkout.preferenceIds);
+    expect(await idsIn("line_item_preferences", "line_item_id")).toEqual([checkout.lineItems[0]?.lineItemId]);
+  });
+
+  test("flags go by user, device and city, and are pinned to the checkout that they decide about", async () => {
+    const device = (deviceId: string) => ({ deviceId, platform: "ANDROID" as const, appVersion: "8.4.0" });
+    const cases = [
+      { userId: "usr_42", deviceId: "dev_9", cityId: "BLR", attemptsLeft: 2, isExpress: true },
+      { userId: "usr_42", deviceId: "dev_patient", cityId: "BLR", attemptsLeft: 4, isExpress: true },
+      { userId: "usr_one_attempt_flags", deviceId: "dev_9", cityId: "BLR", attemptsLeft: 0, isExpress: true },
+      { userId: "usr_42", deviceId: "dev_9", cityId: "BOM", attemptsLeft: 2, isExpress: false },
+    ];
+    for (const { userId, deviceId, cityId, attemptsLeft, isExpress } of cases) {
+      const body = order("ins_async", { user: { userId, cityId }, device: device(deviceId), preferences: [], optIns: [] });
+      const { executionContextId, payment } = (await service.initiate({ ...body, expectedTotal: undefined })).checkout();
+      expect(payment.attemptsLeft).toBe(attemptsLeft);
+      const stored = await service.orchestrator.view(executionContextId);
+      expect(stored?.view.context.flags["express_confirmation"]).toMatchObject({ value: isExpress });
+    }
   });
 
   test.each(["ins_flaky", "ins_reply_lost"])("%s is charged exactly once and confirms", async (instrumentId) => {
