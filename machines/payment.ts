@@ -163,6 +163,8 @@ function declined(payment: Payment, code: string): Payment {
 }
 
 function owing(payment: Payment, capture: Capture, reason: RefundReason): Payment {
+  // A notice of nothing leaves nothing to give back.
+  if (capture.amount <= 0) return payment;
   const owed: OwedRefund = { ...captureOf(capture), reason };
   return { ...payment, owed: [...payment.owed, owed] };
 }

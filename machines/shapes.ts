@@ -41,9 +41,9 @@ export function insisted<Name extends ActorName>(refines: DocumentedState, step:
       {
         guard: "alarms",
         target: "backingOff",
-        actions: ["countFailureForEver", { type: "alarm", params: { step: id } }, "rotateDeferred"],
+        actions: ["countFailureForEver", { type: "alarm", params: { step: id } }, "passTurn"],
       },
-      { target: "backingOff", actions: ["countFailureForEver", "rotateDeferred"] },
+      { target: "backingOff", actions: ["countFailureForEver", "passTurn"] },
     ],
     ["insisting", ...tags],
   );

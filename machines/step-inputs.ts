@@ -78,7 +78,7 @@ export interface Actors {
   };
   getPaymentStatus: { input: StepInput & { pcrId: string }; output: PaymentReport };
   cancelIfPending: { input: StepInput & { pcrId: string }; output: PaymentReport };
-  executePCRSuccessSteps: { input: StepInput & { pspReference: string | null }; output: null };
+  executePCRSuccessSteps: { input: StepInput & { pcrId: string; pspReference: string | null }; output: null };
   produceLineItemsConfirmedEvent: { input: StepInput & LineItemsFacts; output: Readonly<Record<string, unknown>> };
   handleRollback: { input: RollbackInput; output: RollbackOutput };
   refundCapture: { input: StepInput & { pcrId: string; capture: Capture; reason: RefundReason }; output: Refund };
@@ -192,6 +192,7 @@ export const inputs = {
   }),
   executePCRSuccessSteps: (context: CheckoutContext) => ({
     ...stepInput(context, "STEP_9"),
+    pcrId: known(context.payment.pcrId, "pcrId"),
     pspReference: context.payment.settledBy?.pspReference ?? null,
   }),
   produceLineItemsConfirmedEvent: (context: CheckoutContext) => ({ ...stepInput(context, "STEP_10"), ...facts(context) }),

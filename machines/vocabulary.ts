@@ -198,8 +198,11 @@ export const checkoutSetup = setup({
       deferred: context.deferred.includes(undo) ? context.deferred : [...context.deferred, undo],
       retry: NO_RETRY,
     })),
-    /** The next deferred undo gets its turn, so that one stuck participant doesn't starve the others. */
-    rotateDeferred: assign(({ context }) => ({ deferred: [...context.deferred.slice(1), ...context.deferred.slice(0, 1)] })),
+    /** The next deferred undo or refund gets its turn, so that one stuck participant doesn't starve the others. */
+    passTurn: assign(({ context: { deferred, payment } }) => ({
+      deferred: rotated(deferred),
+      payment: { ...payment, owed: rotated(payment.owed) },
+    })),
 
     announceInitiated: emit(({ context }) =>
       outbound("checkout_initiated", { userId: context.userId, cartId: context.cartId, cartVersion: context.cartVersion }),
@@ -226,6 +229,10 @@ function outputOf<Name extends ActorName>(event: unknown, _actor: Name): Actors[
 
 function outbound(type: OutboundEventType, data: OutboundEvent["data"]): OutboundEvent {
   return { type, data };
+}
+
+function rotated<Item>([first, ...others]: readonly Item[]): readonly Item[] {
+  return first === undefined ? [] : [...others, first];
 }
 
 function failureOf(event: unknown): StepFailure {

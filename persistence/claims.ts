@@ -22,12 +22,19 @@ export async function heartbeat(database: Database, nodeId: string, ttlMs: numbe
 
 export async function endLease(database: Database, nodeId: string): Promise<void> {
   // Ended, not deleted: a late heartbeat of the same process must find that it is over.
-  await database.rows("update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id = $1", [nodeId]);
+  await database.rows(END_LEASE, [nodeId]);
 }
 
 export async function endOtherLeases(database: Database, nodeId: string): Promise<void> {
   await database.rows("update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id <> $1", [nodeId]);
 }
+
+/** An orderly end is no crash: the checkouts that this node gives up start counting anew. */
+const END_LEASE = `
+with ended as (
+  update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id = $1
+)
+update checkoutd.contexts set claims_without_progress = 0 where owner = $1 and claims_without_progress > 0`;
 
 const HAS_LIVE_OWNER = `exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > clock_timestamp())`;
 

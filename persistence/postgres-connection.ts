@@ -33,6 +33,8 @@ export class PostgresConnection {
     this.#answerTimeoutMs = options.statementTimeoutMs + options.answerGraceMs;
     this.#client = postgres(url, {
       max: 1,
+      // It asks for array types on each new connection, and when that connection dies meanwhile, nobody handles the rejection.
+      fetch_types: false,
       idle_timeout: 0,
       max_lifetime: null,
       connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),

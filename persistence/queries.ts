@@ -12,7 +12,7 @@ select c.id, c.caller, c.user_id as "userId", c.cart_id as "cartId", c.cart_vers
   c.parked_reason as "parkedReason", ${milliseconds("c.created_at")} as "createdAt",
   jsonb_build_object('seq', s.seq, 'snapshot', s.snapshot, 'timers', s.timers) as checkpoint,
   (select coalesce(jsonb_agg(to_jsonb(e) order by e.seq), '[]')
-    from (select ${ENTRY("j")} from checkoutd.journal j where j.context_id = c.id and j.seq > s.seq) e) as entries
+    from (select ${ENTRY("j")} from checkoutd.journal j where j.context_id = c.id and j.seq >= s.seq) e) as entries
 from checkoutd.contexts c join checkoutd.snapshots s on s.context_id = c.id
 where c.id = $1`;
 
@@ -23,6 +23,8 @@ export const LIST = `
 select id, user_id as "userId", caller, state, status, seq, parked_reason as "parkedReason",
   ${milliseconds("created_at")} as "createdAt", ${milliseconds("updated_at")} as "updatedAt"
 from checkoutd.contexts order by created_at desc, id desc limit $1`;
+
+export const OWNED = `select id from checkoutd.contexts where owner = $1 and parked_reason is null limit $2`;
 
 export const PARK = `
 update checkoutd.contexts set parked_reason = $3, owner = null, updated_at = now()

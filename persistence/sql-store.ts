@@ -104,6 +104,10 @@ export class SqlStore implements contract.Store {
     return heartbeat(this.database, nodeId, ttlMs);
   }
 
+  async owned(nodeId: string, limit: number): Promise<readonly string[]> {
+    return (await this.database.rows<{ id: string }>(queries.OWNED, [nodeId, limit])).map(({ id }) => id);
+  }
+
   endLease(nodeId: string): Promise<void> {
     return endLease(this.database, nodeId);
   }

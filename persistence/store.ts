@@ -123,6 +123,7 @@ export interface StoredCheckout extends CheckoutIdentity {
   readonly parkedReason: string | null;
   readonly createdAt: number;
   readonly checkpoint: Checkpoint & { readonly seq: number };
+  /** From the checkpoint's own entry on: that one says what the checkpoint must be. */
   readonly entries: readonly JournalEntry[];
 }
 
@@ -184,6 +185,9 @@ export interface Store {
    */
   claimRunnable(nodeId: string, limit: number): Promise<readonly string[]>;
 
+  /** Checkouts that this node owns and that nobody parked, at most `limit`: each should have an actor here. */
+  owned(nodeId: string, limit: number): Promise<readonly string[]>;
+
   /** Takes this one for `nodeId` if nobody with a valid lease owns it; the new fence, or null. */
   claim(id: string, nodeId: string): Promise<number | null>;
 
@@ -210,7 +214,7 @@ export interface Store {
   /** Starts or prolongs a node's lease by the database's clock; false = it had expired, take a new identity. */
   heartbeat(nodeId: string, ttlMs: number): Promise<boolean>;
 
-  /** Ends a lease: others take over at once. */
+  /** Ends a lease in good order: others take over at once, and no claim so far counts as a crash. */
   endLease(nodeId: string): Promise<void>;
 
   /** Ends every lease but this node's. Only for a database that provably has one process: an embedded one. */

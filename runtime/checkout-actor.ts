@@ -32,6 +32,7 @@ import type { TransitionNotice } from "./transition-notice.ts";
 const RESIDENT_WAIT_MAX_MS = 5_000;
 /** A step that has not answered by then counts as perhaps done, and is tried again under the same key. */
 const STEP_TIME_MAX_MS = 30_000;
+const INBOX_RETRY_MS = 1_000;
 /** No fold is longer than this. */
 const CHECKPOINT_EVERY = 50;
 
@@ -303,8 +304,8 @@ export class CheckoutActor {
         this.tell({ kind: "inbox", event });
       }
     } catch (error) {
-      // The rows stay unconsumed; the next commit reports them again.
-      this.deps.log.warn({ executionContextId: this.id, err: error }, "The inbox could not be read; it is read again later");
+      this.deps.log.warn({ executionContextId: this.id, err: error }, "The inbox could not be read; it is read again");
+      this.deps.clock.after(INBOX_RETRY_MS, () => void (this.isStopped || this.pullInbox()));
     }
   }
 

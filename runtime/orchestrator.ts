@@ -4,10 +4,18 @@
  */
 import type { LockManager } from "../locking/lock-manager.ts";
 import type { CheckoutMachine } from "../machines/checkout.ts";
-import type { CheckoutPolicy } from "../machines/context.ts";
-import { ConflictError, TransientError, ValidationError, type CheckoutError } from "../machines/errors.ts";
+import { initialContext, type CheckoutPolicy } from "../machines/context.ts";
+import { ConflictError, InvariantError, TransientError, ValidationError, type CheckoutError } from "../machines/errors.ts";
 import { documentedStateOf, viewOf, type CheckoutView } from "../machines/view.ts";
-import type { CheckoutSummary, CreateResult, IdempotencyClaim, JournalEntry, Store, StoredAnswer } from "../persistence/store.ts";
+import type {
+  CheckoutSummary,
+  CreateResult,
+  IdempotencyClaim,
+  JournalEntry,
+  Store,
+  StoredAnswer,
+  StoredCheckout,
+} from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutRules } from "../steps/services.ts";
@@ -104,6 +112,7 @@ export class Orchestrator implements CheckoutOrchestrator {
       ...deps,
       lease: this.lease,
       room: () => deps.residentMax - this.actors.size,
+      isResident: (id) => this.actors.has(id),
       adopt: (id) => this.actors.adopt(id),
     });
   }
@@ -152,9 +161,22 @@ export class Orchestrator implements CheckoutOrchestrator {
   async view(executionContextId: string): Promise<StoredView | null> {
     const stored = await this.deps.store.load(executionContextId);
     if (stored === null) return null;
-    const { snapshot, seq } = revive(this.deps.machine, stored);
     const { caller, userId, createdAt, parkedReason } = stored;
-    return { caller, userId, createdAt, parkedReason, view: viewOf(snapshot, seq) };
+    return { caller, userId, createdAt, parkedReason, view: this.viewOfStored(stored) };
+  }
+
+  /** One that can't be revived is still told about: its row says where it was, and that an operator is asked. */
+  private viewOfStored(stored: StoredCheckout): CheckoutView {
+    try {
+      const { snapshot, seq } = revive(this.deps.machine, stored);
+      return viewOf(snapshot, seq);
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error;
+      const { id, userId, cartId, cartVersion, seq, state } = stored;
+      const context = initialContext({ executionContextId: id, userId, cartId, cartVersion, policy: this.deps.policy });
+      const documented = documentedStateOf(state);
+      return { executionContextId: id, seq, path: state, state: documented, status: "NEEDS_ATTENTION", finished: false, context };
+    }
   }
 
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]> {

@@ -9,14 +9,18 @@ import type { Log } from "./telemetry.ts";
 
 const SWEEP_MS = 500;
 const CLAIM_MAX = 200;
+/** How often this node looks for checkouts that it owns and doesn't run: their claim's answer was lost, or they could not be loaded. */
+const RECONCILE_EVERY_SWEEPS = 6;
+const OWNED_MAX = 10_000;
 
 export interface RecoveryDeps {
-  readonly store: Pick<Store, "claimRunnable">;
+  readonly store: Pick<Store, "claimRunnable" | "owned">;
   readonly clock: Clock;
   readonly log: Log;
   readonly lease: NodeLease;
   /** How many more checkouts this node can hold. */
   readonly room: () => number;
+  readonly isResident: (id: string) => boolean;
   readonly adopt: (id: string) => Promise<void>;
 }
 
@@ -24,6 +28,9 @@ export class Recovery {
   private cancelSweep: () => void = () => {};
   private current: Promise<void> = Promise.resolve();
   private isStopped = false;
+  private sweeps = 0;
+  /** Owned and not run at the last look: once may be a claim that is just being taken up. */
+  private suspects: ReadonlySet<string> = new Set();
 
   constructor(private readonly deps: RecoveryDeps) {}
 
@@ -48,13 +55,25 @@ export class Recovery {
   }
 
   private async sweep(): Promise<void> {
+    const { lease, store } = this.deps;
+    if (!lease.isHeld()) return;
+    if (++this.sweeps % RECONCILE_EVERY_SWEEPS === 0) await this.reconcile();
     const limit = Math.min(CLAIM_MAX, this.deps.room());
-    if (limit <= 0 || !this.deps.lease.isHeld()) return;
-    const ids = await this.deps.store.claimRunnable(this.deps.lease.nodeId, limit);
+    if (limit > 0) this.adoptAll(await store.claimRunnable(lease.nodeId, limit));
+  }
+
+  private async reconcile(): Promise<void> {
+    const owned = await this.deps.store.owned(this.deps.lease.nodeId, OWNED_MAX);
+    const idle = owned.filter((id) => !this.deps.isResident(id));
+    this.adoptAll(idle.filter((id) => this.suspects.has(id)));
+    this.suspects = new Set(idle);
+  }
+
+  private adoptAll(ids: readonly string[]): void {
     // Not waited for: one that waits for a lock must not hold up the search.
     for (const id of ids) {
       this.deps.adopt(id).catch((error: unknown) => {
-        this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; recovery finds it again");
+        this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; it is tried again");
       });
     }
   }

@@ -14,7 +14,11 @@ export interface RevivedState {
 export function revive(machine: CheckoutMachine, stored: StoredCheckout): RevivedState {
   const { checkpoint } = stored;
   let state: RevivedState = { snapshot: hydrate(machine, checkpoint.snapshot), timers: checkpoint.timers, seq: checkpoint.seq };
-  for (const entry of stored.entries) {
+  const [own, ...later] = stored.entries;
+  if (own?.seq !== checkpoint.seq)
+    throw new InvariantError(`The journal of ${stored.id} lacks the entry of its checkpoint, ${checkpoint.seq}.`);
+  assertAgrees(stored.id, own, state.snapshot);
+  for (const entry of later) {
     if (entry.seq !== state.seq + 1) throw new InvariantError(`The journal of ${stored.id} has a gap after ${state.seq}.`);
     const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
     assertAgrees(stored.id, entry, snapshot);

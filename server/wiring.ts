@@ -115,8 +115,8 @@ function startProviderEvents(
   return provider.start(
     async ({ type, data }) => {
       const executionContextId = await payments.executionContextOf(data.pcrId);
-      await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
-      if (executionContextId !== null) await orchestrator.notify(executionContextId);
+      const isNew = await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
+      if (isNew && executionContextId !== null) await orchestrator.notify(executionContextId);
     },
     (error: unknown) => log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
   );

@@ -79,6 +79,16 @@ export class SqlPayments implements Payments {
     return reportOf(pcr, found) ?? noAttempt(pcr);
   }
 
+  /** Our record of the attempts that an event settled, brought in line with the provider's. */
+  async recordSettlement(call: Call & { readonly pcrId: string }): Promise<void> {
+    const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
+    for (const attempt of await this.#records.attempts(pcr.id)) {
+      if (attempt.status === "CAPTURED" || attempt.chargeId === null) continue;
+      const charge = await this.#provider.retrieve({ chargeId: attempt.chargeId });
+      await this.#records.recordClosed(attempt, attemptStatusOf(charge), charge.captures);
+    }
+  }
+
   async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
     return reportOf(pcr, await this.#close(pcr, call.signal)) ?? noAttempt(pcr);
@@ -179,14 +189,17 @@ export class SqlPayments implements Payments {
     // and an owed capture is one of which an event that we believed said that it was taken.
     const candidates = [...closed.flatMap(heldCaptures), ...call.owed, ...begun.map((one) => one.refund)];
     const held = new Map<string, Capture>(candidates.map((one) => [one.pspReference, one]));
-    let isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
-    for (const capture of held.values()) {
-      if (refunded.has(capture.pspReference) || capture.amount === 0) continue;
+    const isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
+    const due = [...held.values()].filter(({ pspReference, amount }) => amount > 0 && !refunded.has(pspReference));
+    const failures: unknown[] = [];
+    for (const capture of due) {
       const reason = reasons.get(capture.pspReference) ?? "ROLLBACK";
-      await this.#refund(pcr, refundKey(pcr.contextId, capture.pspReference), capture, reason, call.signal);
-      isUnfinished = true;
+      const refund = this.#refund(pcr, refundKey(pcr.contextId, capture.pspReference), capture, reason, call.signal);
+      // One that can't be given back must not keep the others.
+      await refund.catch((error: unknown) => failures.push(error));
     }
-    return isUnfinished;
+    if (failures.length > 0) throw failures[0];
+    return isUnfinished || due.length > 0;
   }
 
   async #refund(

@@ -191,6 +191,8 @@ export interface Payments {
   createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt>;
   /** Asks the provider. A read. */
   getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport>;
+  /** After the pivot: brings the participant's own record of the attempts in line with the provider's. */
+  recordSettlement(call: Call & { readonly pcrId: string }): Promise<void>;
   /** Cancels every attempt that isn't captured, then says what is: nobody may decide on silence. */
   cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport>;
   /**

@@ -8,7 +8,7 @@ import { Interference } from "../support/interference.ts";
 import { gate, successEvent } from "../support/payment-desk.ts";
 import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend, onServers } from "../support/stage.ts";
-import { leftovers } from "../support/tables.ts";
+import { leftovers, moneyOf } from "../support/tables.ts";
 
 const SOURCE = "webhook";
 
@@ -91,6 +91,27 @@ onEveryBackend("payment events", (stage) => {
     });
   });
 
+  test("another attempt after a decline is made on the same payment request, charged once, and confirms", async () => {
+    const declined = (await service.initiate(order("ins_decline"))).checkout();
+    expect(declined.payment).toMatchObject({ status: "DECLINED", attemptsLeft: 2 });
+    const { executionContextId } = declined;
+    await service.orchestrator.deliver(executionContextId, {
+      type: "ATTEMPT_PAYMENT",
+      method: "UPI",
+      instrumentId: "ins_sync_ok",
+    });
+    const confirmed = await service.reaches(executionContextId, "CONFIRMED");
+    expect(confirmed.payment).toMatchObject({ pcrId: pcrOf(declined), capturedAmount: 249_900, attemptsLeft: 1 });
+    expect(confirmed.payment.attemptId).not.toBe(declined.payment.attemptId);
+    expect(await moneyOf(stage().database, executionContextId)).toEqual({ captures: 1, net: 249_900 });
+    await eventually(() => expect(typesOf(service, executionContextId)).toHaveLength(5));
+    expect(typesOf(service, executionContextId).slice(2)).toEqual([
+      "payment_failed",
+      "line_items_confirmed",
+      "checkout_completed",
+    ]);
+  });
+
   test("a cancelled checkout is undone, and cancelling it again changes nothing", async () => {
     const { executionContextId } = (await service.initiate(order("ins_async"))).checkout();
     await service.orchestrator.deliver(executionContextId, { type: "CANCEL" });
@@ -118,6 +139,22 @@ onEveryBackend("payment events", (stage) => {
     late.open();
     await second;
     await arrive(node, checkout, successEvent(pcrOf(checkout), "psr_awake"));
+    await node.reaches(checkout.executionContextId, "CONFIRMED");
+  });
+
+  test("a checkout that was claimed and could not be loaded is taken up again, and its event is not lost", async () => {
+    let failures = 0;
+    const node = await startService(stage(), {
+      aroundStore: (store) => {
+        const load: Store["load"] = (id) =>
+          failures-- > 0 ? Promise.reject(new Error("the connection was lost")) : store.load(id);
+        return Object.assign(Object.create(store) as Store, { load });
+      },
+    });
+    onTestFinished(() => node.stop());
+    const checkout = (await node.initiate(order("ins_async"))).checkout();
+    failures = 1;
+    await expect(arrive(node, checkout, successEvent(pcrOf(checkout), "psr_unloaded"))).rejects.toThrow("lost");
     await node.reaches(checkout.executionContextId, "CONFIRMED");
   });
 
