@@ -39,14 +39,14 @@ export function databaseConformance(name: string, setup: () => Promise<Database>
       await expect(database.ping()).resolves.toBeUndefined();
     });
 
-    test("gives rows in one shape: numbers, Dates for instants, text for dates, parsed JSON, arrays, nulls", async () => {
+    test("gives rows in one shape: numbers, Dates for instants, text for dates, parsed JSON, nulls", async () => {
       const at = new Date("2026-01-08T10:15:00.123Z");
       const rows = await database.rows(
         `select 9007199254740991::bigint as big, 1.5::numeric as exact, count(*) as count, $1::timestamptz as at, '2026-01-08'::date as day,
-           $2::text::jsonb as json, $3::jsonb as "jsonObject", $4::text[] as words, array[1, 2] as numbers, null::text as nothing,
-           $5::int as whole, $6::boolean as truth, $7::text as text
+           $2::text::jsonb as json, $3::jsonb as "jsonObject", null::text as nothing,
+           $4::int as whole, $5::boolean as truth, $6::text as text
          from (values (1), (2)) v`,
-        [at, '{"a":[1,"ü"]}', { b: null }, ["x", 'y"z'], 7, false, null],
+        [at, '{"a":[1,"ü"]}', { b: null }, 7, false, null],
       );
       expect(rows).toEqual([
         {
@@ -57,8 +57,6 @@ export function databaseConformance(name: string, setup: () => Promise<Database>
           day: "2026-01-08",
           json: { a: [1, "ü"] },
           jsonObject: { b: null },
-          words: ["x", 'y"z'],
-          numbers: [1, 2],
           nothing: null,
           whole: 7,
           truth: false,

@@ -183,23 +183,39 @@ export function claimConformance(storeOf: () => Store): void {
     test("parks a checkout that was claimed five times without a commit", async () => {
       const store = storeOf();
       const { id } = await passivated(store, AT);
-      for (let claim = 1; claim <= CLAIMS_MAX; claim++) await store.endLease(await expectClaimed(store, id));
+      for (let claim = 1; claim <= CLAIMS_MAX; claim++) await claimAndCrash(store, id);
       await expectUnclaimed(store, id);
       expect((await store.load(id))?.owner).toBeNull();
       expect((await store.load(id))?.parkedReason).toContain("without progress");
     });
 
+    test("an orderly end of the lease is no crash", async () => {
+      const store = storeOf();
+      const { id } = await passivated(store, AT);
+      for (let claim = 1; claim <= 2 * CLAIMS_MAX; claim++) await store.endLease(await expectClaimed(store, id));
+      await expectClaimed(store, id);
+    });
+
     test("a commit clears the count of claims without progress", async () => {
       const store = storeOf();
       const { id } = await passivated(store, AT);
-      for (let claim = 1; claim < CLAIMS_MAX; claim++) await store.endLease(await expectClaimed(store, id));
-      const last = await expectClaimed(store, id);
+      for (let claim = 1; claim < CLAIMS_MAX; claim++) await claimAndCrash(store, id);
+      await expectClaimed(store, id);
       const fence = (await store.load(id))?.fence ?? 0;
       await commitOne(store, commitAfter(id, 2, { fence }));
-      await store.endLease(last);
+      await store.endOtherLeases(NOBODY);
+      for (let claim = 1; claim < CLAIMS_MAX; claim++) await claimAndCrash(store, id);
       await expectClaimed(store, id);
     });
   });
+}
+
+const NOBODY = "node_nobody";
+
+/** The node is gone without a word: its lease just ends. */
+async function claimAndCrash(store: Store, id: string): Promise<void> {
+  await expectClaimed(store, id);
+  await store.endOtherLeases(NOBODY);
 }
 
 /** The claiming node; it also takes whatever else earlier tests left behind. */

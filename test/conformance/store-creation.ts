@@ -12,7 +12,7 @@ export function creationConformance(storeOf: () => Store): void {
       const checkout = await createdCheckout(store, { traceparent: "00-trace-span-01" });
       const { requestHash: _, request, commitId, entry: first, checkpoint, ...row } = checkout;
       const stored = await store.load(checkout.id);
-      expect(stored).toMatchObject({ ...row, seq: 1, fence: 1, wakeAt: null, signals: 0, parkedReason: null, entries: [] });
+      expect(stored).toMatchObject({ ...row, seq: 1, fence: 1, wakeAt: null, signals: 0, parkedReason: null, entries: [first] });
       expect(stored?.checkpoint).toEqual({ seq: 1, ...checkpoint });
       expect(stored?.createdAt).toBeGreaterThan(0);
       expect(await store.history(checkout.id, 0, 10)).toEqual([first]);
@@ -109,7 +109,7 @@ export function creationConformance(storeOf: () => Store): void {
       expect(await store.findCartConflict(poisoned.cartId, poisoned.cartVersion)).toBeNull();
     });
 
-    test("comes back as the newest checkpoint and the entries after it", async () => {
+    test("comes back as the newest checkpoint, its own entry and those after it", async () => {
       const store = storeOf();
       const { id } = await createdCheckout(store);
       await commitOne(store, commitAfter(id, 1));
@@ -118,7 +118,7 @@ export function creationConformance(storeOf: () => Store): void {
       await commitOne(store, commitAfter(id, 4));
       const stored = await store.load(id);
       expect(stored).toMatchObject({ seq: 5, state: "STEP_5", checkpoint: { seq: 3, ...checkpointAt(3) } });
-      expect(stored?.entries).toEqual([entry(4), entry(5)]);
+      expect(stored?.entries).toEqual([entry(3), entry(4), entry(5)]);
       expect(await store.history(id, 1, 2)).toEqual([entry(2), entry(3)]);
     });
   });

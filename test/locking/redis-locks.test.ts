@@ -67,10 +67,12 @@ describeOn("redis", "on a real Redis", (url) => {
       expect(await reported).toBeInstanceOf(Error);
     });
 
-    test("rejects the connection when there is no server", async () => {
+    test("opens without a server, and rejects every call until there is one", async () => {
       const server = await ownServer();
       await server.stop();
-      expect(await failure(connectRedisLocks(server.url))).toMatchObject(UNAVAILABLE);
+      const locks = await connectRedisLocks(server.url);
+      expect(await failure(locks.ping())).toMatchObject(UNAVAILABLE);
+      await locks.stop();
     });
 
     test("rejects every call after stop", async () => {

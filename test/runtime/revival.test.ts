@@ -30,14 +30,15 @@ const EVENTS: readonly StampedEvent[] = [
 function stored(checkpointSeq: number, overrides: Partial<StoredCheckout> = {}): StoredCheckout {
   const first = begin(checkoutMachine, INPUT);
   const states: { snapshot: typeof first; timers: Timers }[] = [{ snapshot: first, timers: {} }];
-  const entries: JournalEntry[] = [];
+  const initial = { seq: 1, at: AT, event: { type: "xstate.init" }, from: null };
+  const entries: JournalEntry[] = [{ ...initial, to: statePath(first), contextHash: hashContext(first) }];
   for (const event of EVENTS) {
     const before = states.at(-1) ?? { snapshot: first, timers: {} };
     const { snapshot, timers } = decide(checkoutMachine, before.snapshot, before.timers, event);
     states.push({ snapshot, timers });
     const to = statePath(snapshot);
     entries.push({
-      seq: entries.length + 2,
+      seq: entries.length + 1,
       at: event.at,
       event,
       from: statePath(before.snapshot),
@@ -111,7 +112,16 @@ test("refuses a gap between the checkpoint and the journal, although the entries
   if (last === undefined) throw new Error("There is an entry after the third.");
   // A late success is the kind of event that changes neither state nor context when it comes twice.
   const idle = { ...last, seq: 6, event: { type: "nothing that this state takes", at: AT + 9 } };
-  expect(() => revive(checkoutMachine, { ...whole, seq: 6, entries: [idle] })).toThrow(InvariantError);
+  expect(() => revive(checkoutMachine, { ...whole, seq: 6, entries: [...whole.entries, idle] })).toThrow(InvariantError);
+});
+
+test("refuses a checkpoint that is not what its own entry says, and one without that entry", () => {
+  const paid = { ...(stored(4).checkpoint.snapshot as { context: object }), status: "active" };
+  const tampered = { ...paid, context: { ...paid.context, userId: "usr_other" } };
+  expect(() => revive(checkoutMachine, stored(4, { checkpoint: { ...stored(4).checkpoint, snapshot: tampered } }))).toThrow(
+    InvariantError,
+  );
+  expect(() => revive(checkoutMachine, stored(4, { entries: [] }))).toThrow(InvariantError);
 });
 
 test("refuses a journal that ends before or after its row", () => {
