@@ -118,9 +118,17 @@ const CONNECTION_CODES = new Set([
 /** SQLSTATE classes that pass by themselves: connection, resources, operator intervention, deadlock and serialisation. */
 const TRANSIENT_SQLSTATE = /^(08|53|57P|40001|40P01|55P03)/;
 
+const UNEXPECTED = "The step met an error that nobody expected; the log of the node has it.";
+
+/** A failed write that repeating can't mend: its data doesn't fit (SQLSTATE classes 22 and 23), or our own check refused it. */
+export function isUnstorable(error: unknown): boolean {
+  return error instanceof InvariantError || /^2[23]/.test(errorCode(error) ?? "");
+}
+
 /**
  * Turns anything thrown by a step into the failure that the machine sees. An error that nobody
- * classified is TERMINAL: repeating a bug helps nobody, and its undo is safe whatever it did.
+ * classified is TERMINAL: repeating a bug helps nobody, and its undo is safe whatever it did. A foreign error's
+ * message stays out: drivers quote statements with their parameters, and a failure is journaled and shown.
  */
 export function classify(error: unknown): StepFailure {
   if (error instanceof TransientError) return failure("TRANSIENT", error, error.retryAfterMs);
@@ -128,12 +136,12 @@ export function classify(error: unknown): StepFailure {
   const code = errorCode(error);
   const name = error instanceof Error ? error.name : "";
   if (name === "AbortError" || name === "TimeoutError") {
-    return { class: "TRANSIENT", code: "TIMEOUT", message: messageOf(error) };
+    return { class: "TRANSIENT", code: "TIMEOUT", message: "A call gave no answer in time." };
   }
   if (code !== undefined && (CONNECTION_CODES.has(code) || TRANSIENT_SQLSTATE.test(code))) {
-    return { class: "TRANSIENT", code: "UNAVAILABLE", message: messageOf(error) };
+    return { class: "TRANSIENT", code: "UNAVAILABLE", message: `Something that the step needs can't be reached (${code}).` };
   }
-  return { class: "TERMINAL", code: "UNEXPECTED", message: messageOf(error) };
+  return { class: "TERMINAL", code: "UNEXPECTED", message: code === undefined ? UNEXPECTED : `${UNEXPECTED} (${code})` };
 }
 
 function failure(kind: StepFailure["class"], error: CheckoutError, retryAfterMs?: number): StepFailure {
@@ -158,7 +166,3 @@ function errorCode(error: unknown): string | undefined {
 }
 
 const CAUSE_DEPTH_MAX = 8;
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -93,7 +93,7 @@ export const snapshots = checkoutd.table("snapshots", {
   timers: jsonb("timers").notNull(),
 });
 
-/** The request as the client sent it. The only place of personal data; may be erased. */
+/** The request as the client sent it. Personal data stands here, in a preference's payload and in an attempt's return URL, nowhere else. */
 export const requests = checkoutd.table("requests", {
   contextId: text("context_id").primaryKey(),
   body: jsonb("body").notNull(),

@@ -194,7 +194,7 @@ export interface Store {
   /** Takes a checkout out of the traffic until an operator acts. */
   park(id: string, fence: number, reason: string): Promise<void>;
 
-  /** Claims the payment groups durably for one live checkout; the busy group, or null. Idempotent by context. */
+  /** Claims the payment groups durably for one live checkout; the busy group, or null. Idempotent by context. TerminalError once it has ended. */
   claimPaymentGroups(id: string, paymentGroupIds: readonly string[]): Promise<{ readonly busy: string } | null>;
 
   /** Idempotent by (source, event id): false = seen before. Raises the checkout's signals in the same transaction. */

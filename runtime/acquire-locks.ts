@@ -14,7 +14,7 @@ export function acquireLocks(
   store: Pick<Store, "claimPaymentGroups">,
   keeper: Pick<LockKeeper, "hold">,
 ): Execute<"acquireLocks"> {
-  return async ({ executionContextId, paymentGroupIds }) => {
+  return async ({ executionContextId, paymentGroupIds }, signal) => {
     const claim = await store.claimPaymentGroups(executionContextId, paymentGroupIds);
     if (claim !== null) {
       throw new TransientError("LOCKED", `${claim.busy} belongs to another checkout.`, {
@@ -22,6 +22,8 @@ export function acquireLocks(
         details: { key: claim.busy },
       });
     }
+    // Nobody waits for this any more: locks taken now would be held by no one.
+    signal.throwIfAborted();
     return { tokens: await keeper.hold(executionContextId, paymentGroupIds) };
   };
 }

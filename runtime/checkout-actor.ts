@@ -148,6 +148,8 @@ export class CheckoutActor {
       this.stop(error instanceof LeaseLostError ? { kind: "refused" } : { kind: "parked", error });
     } finally {
       this.draining = null;
+      // What was dropped set no alarm; one that rang early must ring again.
+      this.setAlarm();
     }
   }
 
@@ -259,6 +261,10 @@ export class CheckoutActor {
     const incarnation = ++this.incarnations;
     const report = (outcome: StepOutcome) => {
       cancelTimeout();
+      if (outcome.kind === "failed") {
+        const { code } = outcome.error;
+        this.deps.log.warn({ executionContextId: this.id, step: step.id, code, err: outcome.cause }, "A step failed");
+      }
       if (outcome.kind === "broken") return this.stop({ kind: "parked", error: outcome.error });
       this.tell({ kind: "outcome", stepId: step.id, incarnation, event: outcomeEvent(step.id, outcome) });
     };

@@ -3,7 +3,7 @@
  * delay, and many checkouts share one statement and one fsync. One entry per checkout per batch, because
  * each checkout has at most one commit in flight.
  */
-import { InvariantError, LeaseLostError, classify } from "../machines/errors.ts";
+import { InvariantError, isUnstorable, LeaseLostError } from "../machines/errors.ts";
 import type { Commit, CommitResult, Store } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
 
@@ -49,16 +49,16 @@ export class Committer {
     }
   }
 
-  private async write(batch: readonly Waiting[]): Promise<void> {
-    for (let isRepeat = false; ; isRepeat = true) {
+  private async write(batch: readonly Waiting[], wasTried = false): Promise<void> {
+    for (let isRepeat = wasTried; ; isRepeat = true) {
       if (!this.deps.mayWrite()) return rejectAll(batch, leaseLost());
       try {
         const results = await this.deps.store.commit(batch.map((waiting) => waiting.commit));
         await Promise.all(batch.map((waiting, index) => this.answer(waiting, results[index], isRepeat)));
         return;
       } catch (error) {
-        if (classify(error).class === "TERMINAL") return this.bisect(batch, error);
-        // The connection was lost: the batch is perhaps applied. Seq makes repeating it safe.
+        if (isUnstorable(error)) return this.bisect(batch, error, isRepeat);
+        // Perhaps applied, when the connection was lost. Seq makes repeating it safe, and our lease bounds it.
         await this.pause();
       }
     }
@@ -79,7 +79,7 @@ export class Committer {
         // How many signals wait is not known: one more look at the inbox costs little.
         return isMine ? { kind: "applied", signals: 1 } : result;
       } catch (error) {
-        if (classify(error).class === "TERMINAL") throw error;
+        if (isUnstorable(error)) throw error;
         await this.pause();
       }
     }
@@ -91,14 +91,14 @@ export class Committer {
   }
 
   /** One poisoned payload fails the whole statement: halve until only the culprit is refused. */
-  private async bisect(batch: readonly Waiting[], cause: unknown): Promise<void> {
+  private async bisect(batch: readonly Waiting[], cause: unknown, isRepeat: boolean): Promise<void> {
     const [only] = batch;
     if (only !== undefined && batch.length === 1) {
       return only.reject(new InvariantError(`The transition of ${only.commit.id} can't be stored.`, { cause }));
     }
     const middle = Math.ceil(batch.length / 2);
-    await this.write(batch.slice(0, middle));
-    await this.write(batch.slice(middle));
+    await this.write(batch.slice(0, middle), isRepeat);
+    await this.write(batch.slice(middle), isRepeat);
   }
 }
 

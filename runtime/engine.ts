@@ -132,7 +132,8 @@ export function accepts(snapshot: CheckoutSnapshot, eventType: string): boolean 
 
 export type StepOutcome =
   | { readonly kind: "done"; readonly output: unknown }
-  | { readonly kind: "failed"; readonly error: StepFailure }
+  /** `cause` is what was thrown: for the log only. */
+  | { readonly kind: "failed"; readonly error: StepFailure; readonly cause?: unknown }
   /** Our bug, or corrupt data: no transition follows; the checkout is parked. */
   | { readonly kind: "broken"; readonly error: InvariantError };
 
@@ -146,7 +147,9 @@ export function runStep(machine: CheckoutMachine, step: StepStart, report: (outc
       if (snapshot.status === "done") report({ kind: "done", output: toPlainJson(snapshot.output) });
     },
     error: (error) =>
-      report(error instanceof InvariantError ? { kind: "broken", error } : { kind: "failed", error: classify(error) }),
+      report(
+        error instanceof InvariantError ? { kind: "broken", error } : { kind: "failed", error: classify(error), cause: error },
+      ),
   });
   actor.start();
   return () => actor.stop();

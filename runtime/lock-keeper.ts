@@ -69,10 +69,15 @@ export class LockKeeper {
     });
   }
 
+  /** This node's checkouts are another's now: their locks are not prolonged any more, and lapse. */
+  forgetAll(): void {
+    this.held.clear();
+  }
+
   private async renewAll(): Promise<void> {
     for (const [executionContextId, keys] of this.held) {
       const isRenewed = await this.deps.locks.renew(keys, executionContextId, LOCK_TTL_MS).catch(() => false);
-      if (isRenewed || !this.held.has(executionContextId)) continue;
+      if (isRenewed || this.held.get(executionContextId) !== keys) continue;
       // The lock lapsed or its service was flushed: try to have it again; the fence protects us meanwhile.
       await this.hold(executionContextId, keys.slice(1)).catch((error: unknown) => {
         this.deps.log.warn({ executionContextId, err: error }, "A lock was lost to another checkout; the fence decides");

@@ -47,6 +47,8 @@ export interface InitiateCommand {
 export type InitiateResult =
   /** It waits for payment or has ended: the stored answer, byte for byte. */
   | { readonly kind: "answered"; readonly executionContextId: string; readonly answer: StoredAnswer; readonly replayed: boolean }
+  /** It can't go on by itself: an operator is asked, and repeating the request helps nobody. */
+  | { readonly kind: "parked"; readonly view: CheckoutView }
   /** It goes on in the background: still retrying, or still undoing. */
   | { readonly kind: "unfinished"; readonly view: CheckoutView; readonly retryAfterMs: number };
 
@@ -106,7 +108,7 @@ export class Orchestrator implements CheckoutOrchestrator {
 
   constructor(private readonly deps: OrchestratorDeps) {
     this.lockKeeper = new LockKeeper(deps);
-    this.lease = new NodeLease({ ...deps, onLost: () => this.actors.haltAll() });
+    this.lease = new NodeLease({ ...deps, onLost: () => this.dropAll() });
     this.actors = new ActorRegistry({ ...deps, lease: this.lease, lockKeeper: this.lockKeeper });
     this.recovery = new Recovery({
       ...deps,
@@ -137,6 +139,12 @@ export class Orchestrator implements CheckoutOrchestrator {
     await this.actors.handOver();
     this.lockKeeper.stop();
     await this.lease.stop();
+  }
+
+  /** The lease is gone: another node may run these checkouts already. */
+  private dropAll(): void {
+    this.actors.haltAll();
+    this.lockKeeper.forgetAll();
   }
 
   isAccepting(): boolean {
@@ -283,6 +291,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   private async unfinished(id: string): Promise<InitiateResult> {
     const stored = await this.view(id);
     if (stored === null) throw new TransientError("RETRY_SCHEDULED", "The checkout goes on. Send the same request again.");
+    if (stored.parkedReason !== null) return { kind: "parked", view: stored.view };
     const wakeAt = this.actors.wakeAt(id);
     const retryAfterMs =
       wakeAt === null ? RETRY_AFTER_DEFAULT_MS : Math.max(RETRY_AFTER_DEFAULT_MS, wakeAt - this.deps.clock.now());

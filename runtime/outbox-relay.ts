@@ -27,6 +27,9 @@ export class OutboxRelay {
   private current: Promise<void> | null = null;
   private flushing: Promise<void> | null = null;
   private isKicked = false;
+  /** Events that failed since the last sweep began. */
+  private readonly failed = new Set<string>();
+  private sweepAt = 0;
   private isStopped = true;
   private flushUntil = Number.POSITIVE_INFINITY;
 
@@ -66,10 +69,16 @@ export class OutboxRelay {
   }
 
   private async run(): Promise<void> {
+    if (this.deps.clock.monotonic() >= this.sweepAt) {
+      this.sweepAt = this.deps.clock.monotonic() + SWEEP_MS;
+      this.failed.clear();
+    }
     try {
       for (let hasMore = true; hasMore && this.deps.clock.now() < this.flushUntil;) {
         this.isKicked = false;
-        const events = await this.deps.store.unpublished(CHECKOUTS_MAX);
+        const waiting = await this.deps.store.unpublished(CHECKOUTS_MAX);
+        // What failed is tried once a sweep, however busy the others are.
+        const events = waiting.filter((event) => !this.failed.has(keyOf(event)));
         const published = await Promise.all(events.map((event) => this.publish(event)));
         // What failed waits for the next sweep; only those that went out may have a successor.
         hasMore = published.some((isPublished) => isPublished);
@@ -91,10 +100,15 @@ export class OutboxRelay {
         return false;
       },
     );
+    if (!isPublished) this.failed.add(keyOf(event));
     await this.deps.store.markPublished(event.contextId, event.eventSeq, isPublished);
     if (isPublished) this.deps.counters.add("events_published");
     return isPublished;
   }
+}
+
+function keyOf({ contextId, eventSeq }: PublishedEvent): string {
+  return `${contextId}:${eventSeq}`;
 }
 
 /** Event id = `<contextId>:<event_seq>`: the same at every try, so that a broker can tell a repetition. */

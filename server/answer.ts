@@ -19,6 +19,12 @@ export function answerFor(view: CheckoutView): StoredAnswer | null {
   return null;
 }
 
+/** An operator is asked; until one has acted, the same request meets the same answer. */
+export function parkedProblem({ executionContextId, state }: CheckoutView): Problem {
+  const detail = `The checkout met an error in ${state} that it can't go on from. An operator is asked; don't repeat the request.`;
+  return problem("UNEXPECTED", detail, { executionContextId, rollback: "NEEDS_ATTENTION" });
+}
+
 export function unfinishedProblem(view: CheckoutView): Problem {
   if (view.status === "ROLLING_BACK") return rollbackProblem(view, "IN_PROGRESS");
   const isUndoing = view.state === "PROCESSING" || view.state === "ROLLEDBACK";

@@ -63,6 +63,8 @@ export function createLiveStreams(deps: Pick<AppDeps, "clock" | "draining" | "lo
   return {
     open(c, subscribe, send) {
       if (deps.draining.aborted) return problemResponse(problem("DRAINING", "This node is shutting down. Connect again."));
+      // Nobody would read its body, so nothing would ever end it.
+      if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
       if (open.size >= STREAMS_MAX) {
         return problemResponse(problem("UNAVAILABLE", `This node serves ${STREAMS_MAX} streams at most. Connect again later.`));
       }

@@ -9,8 +9,8 @@ import { hasCardNumber } from "./card-number.ts";
 import { VIOLATIONS_MAX } from "./json-body.ts";
 import { jsonPointer } from "./json-pointer.ts";
 
-const LINE_ITEMS_MAX = 200;
-const PREFERENCES_MAX = 200;
+const LINE_ITEMS_MAX = 100;
+const PREFERENCES_MAX = 100;
 const OPT_INS_MAX = 20;
 const COUPONS_MAX = 10;
 const QUANTITY_MAX = 10_000;

@@ -39,12 +39,14 @@ export class SqlPayments implements Payments {
     this.#records = new PaymentRecords(deps.database, deps.ids);
   }
 
-  async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt> {
+  async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }> {
     const opened = await this.#effects.perform<OpenedAttempt>(REQUEST, call, async (tx) => ({
       result: await this.#records.openRequest(tx, call),
       before: null,
     }));
-    return this.#collect(opened, call.signal);
+    const attempt = await this.#collect(opened, call.signal);
+    const pcr = await this.#records.pcr(opened.pcrId, call.executionContextId);
+    return { ...attempt, dueAt: pcr.dueAt.getTime() };
   }
 
   async createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt> {

@@ -64,7 +64,7 @@ export function checkoutExecutions(deps: StepDeps, acquireLocks: Execute<"acquir
     cancelIfPending: cancelIfPending(deps),
     executePCRSuccessSteps: executePCRSuccessSteps(deps),
     produceLineItemsConfirmedEvent: produceLineItemsConfirmedEvent(),
-    handleRollback: (input) => compensations[input.undo](input),
+    handleRollback: (input, signal) => compensations[input.undo]({ ...input, signal }),
     refundCapture: refundCapture(deps),
   };
 }

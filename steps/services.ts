@@ -182,8 +182,8 @@ export interface PaymentRequest {
 }
 
 export interface Payments {
-  /** Creates the PCR and its first attempt. Amount 0 is captured without a provider. A decline is an outcome, not an error. */
-  createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt>;
+  /** Creates the PCR and its first attempt. Amount 0 is captured without a provider. A decline is an outcome, not an error. `dueAt` is the first call's. */
+  createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }>;
   /**
    * Another attempt on the same PCR. First cancels the open attempt at the provider; if that one was
    * captured meanwhile, the outcome is that capture and no new attempt is made.

@@ -14,7 +14,7 @@ export type Execute<Name extends ActorName> = (
   input: Actors[Name]["input"],
   signal: AbortSignal,
 ) => Promise<Actors[Name]["output"]>;
-export type Compensate = (input: RollbackInput) => Promise<RollbackOutput>;
+export type Compensate = (input: RollbackInput & { readonly signal?: AbortSignal }) => Promise<RollbackOutput>;
 
 export interface Step<Name extends ActorName> {
   readonly execute: Execute<Name>;

@@ -32,8 +32,7 @@ export function upsertLineItemsAndCreatePaymentRequest({
         })),
       });
       await services.paymentGroups.lockPaymentGroups({ executionContextId, key, signal, amounts: amountsByGroup(invoice) });
-      const dueAt = Math.min(clock.now() + paymentDeadlineMs, invoice.expiresAt);
-      const payment = await services.payments.createPaymentRequest({
+      const { dueAt, ...payment } = await services.payments.createPaymentRequest({
         ...paymentOf(request),
         amount,
         currency: invoice.currency,
@@ -41,7 +40,7 @@ export function upsertLineItemsAndCreatePaymentRequest({
         key: paymentKey,
         signal,
         checkoutOrderId,
-        dueAt,
+        dueAt: Math.min(clock.now() + paymentDeadlineMs, invoice.expiresAt),
         round: 1,
       });
       return { lineItems, dueAt, payment };

@@ -2,7 +2,7 @@
 import type { Violation } from "../../machines/errors.ts";
 import type { InitiateResult } from "../../runtime/orchestrator.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
-import { unfinishedProblem } from "../answer.ts";
+import { parkedProblem, unfinishedProblem } from "../answer.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 import { PROBLEM_MEDIA_TYPE, problemResponse } from "../error-response.ts";
 import { canonicalHash, invalid, readJsonBody } from "../json-body.ts";
@@ -84,6 +84,8 @@ function answer(result: InitiateResult, preferredMs: number | null): Response {
           ...applied,
         },
       });
+    case "parked":
+      return problemResponse(parkedProblem(result.view), applied);
     case "unfinished": {
       const retryAfter = { "Retry-After": String(retryAfterSeconds(result.retryAfterMs)) };
       return problemResponse(unfinishedProblem(result.view), { ...retryAfter, ...applied });

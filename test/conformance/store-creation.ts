@@ -138,10 +138,18 @@ export function creationConformance(storeOf: () => Store): void {
     test("of many claims in any order one wins, and no two wait for each other", async () => {
       const store = storeOf();
       const groups = [randomId("pg"), randomId("pg"), randomId("pg")];
-      const claims = Array.from({ length: RACERS }, (_, i) =>
-        store.claimPaymentGroups(`ctx_racer_${i}`, i % 2 === 0 ? groups : groups.toReversed()),
-      );
+      const racers = await Promise.all(Array.from({ length: RACERS }, () => createdCheckout(store)));
+      const claims = racers.map(({ id }, i) => store.claimPaymentGroups(id, i % 2 === 0 ? groups : groups.toReversed()));
       expect((await Promise.all(claims)).filter((result) => result === null)).toHaveLength(1);
+    });
+
+    test("are not claimed by a checkout that has ended: a call that comes so late would hold them for ever", async () => {
+      const store = storeOf();
+      const [ended, next] = [await createdCheckout(store), await createdCheckout(store)];
+      const group = randomId("pg");
+      await commitOne(store, commitAfter(ended.id, 1, { finished: true, release: { completed: true } }));
+      await expect(store.claimPaymentGroups(ended.id, [group])).rejects.toThrow("has ended");
+      expect(await store.claimPaymentGroups(next.id, [group])).toBeNull();
     });
 
     test("are freed with the cart", async () => {

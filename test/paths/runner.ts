@@ -10,7 +10,7 @@ import { TerminalError, TransientError, type StepFailure } from "../../machines/
 import type { ActorLogics } from "../../machines/vocabulary.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
-import type { Commit, CommitResult, JournaledEvent, JournalEntry, Store } from "../../persistence/store.ts";
+import type { Commit, CommitResult, JournaledEvent, JournalEntry, PublishedEvent, Store } from "../../persistence/store.ts";
 import { ActorRegistry } from "../../runtime/actor-registry.ts";
 import {
   begin,
@@ -34,8 +34,9 @@ const STEP_TIME_MAX_MS = 20_000;
 export interface RunReport {
   readonly paths: number;
   readonly events: number;
-  /** States of the model's graph that were compared with a durable one. */
+  /** States of the model's graph that were compared with a durable one, and edges by which they were left. */
   readonly states: number;
+  readonly edges: number;
 }
 
 /** Runs all paths; throws at the first difference, naming the path. */
@@ -52,12 +53,15 @@ export async function runPaths(database: Database, graph: Graph, alphabet: Alpha
     queue.map(({ id }) => id),
   );
   const states = new Set<string>();
+  const edges = new Set<string>();
   let events = 0;
   const worker = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const { path, id } = next;
       try {
-        for (const key of await new PathRun(store, graph, alphabet, id).walk(path)) states.add(key);
+        const keys = await new PathRun(store, graph, alphabet, id).walk(path);
+        for (const key of keys) states.add(key);
+        for (const [index, name] of path.entries()) edges.add(`${keys[index]} ${name}`);
       } catch (error) {
         throw new Error(`On the path ${JSON.stringify(path)}`, { cause: error });
       }
@@ -65,7 +69,7 @@ export async function runPaths(database: Database, graph: Graph, alphabet: Alpha
     }
   };
   await Promise.all(Array.from({ length: CONCURRENT_PATHS }, worker));
-  return { paths: paths.length, events, states: states.size };
+  return { paths: paths.length, events, states: states.size, edges: edges.size };
 }
 
 type Outcome = { readonly resolve: (output: unknown) => void; readonly reject: (error: unknown) => void };
@@ -80,6 +84,7 @@ class PathRun {
   private fail: (error: unknown) => void = () => {};
   private snapshot: CheckoutSnapshot;
   private timers: Timers = {};
+  private readonly emitted: string[] = [];
 
   constructor(
     private readonly store: Store,
@@ -124,6 +129,7 @@ class PathRun {
     this.registry.haltAll();
     const stored = await this.store.history(this.id, 1, path.length + 1);
     if (canonicalJson(stored) !== canonicalJson(this.entries)) throw new Error("The stored journal is not what was committed");
+    this.checkOutbox(await this.store.events(this.id));
     return keys;
   }
 
@@ -153,12 +159,27 @@ class PathRun {
   private fold(index: number, key: string): void {
     const entry = this.entries[index];
     if (entry === undefined) throw new Error(`Entry ${index} was not committed`);
-    const { snapshot, timers } = decide(checkoutMachine, this.snapshot, this.timers, entry.event as StampedEvent);
+    const { snapshot, timers, emitted } = decide(checkoutMachine, this.snapshot, this.timers, entry.event as StampedEvent);
+    this.emitted.push(...emitted.map(({ type }) => type));
     this.snapshot = snapshot;
     this.timers = timers;
     const isEqual = entry.seq === index + 2 && entry.to === statePath(snapshot) && entry.contextHash === hashContext(snapshot);
     if (!isEqual || stateKey(snapshot) !== key)
       throw new Error(`${entry.event.type} led to ${entry.to}, ${stateKey(snapshot)}; the model says ${key}`);
+  }
+
+  /** What the fold says was told, in that order and without a gap; and never a confirmation before its update, nor two endings. */
+  private checkOutbox(published: readonly PublishedEvent[]): void {
+    const told = published.map(({ type }) => type);
+    const isGapless = published.every(({ eventSeq }, index) => eventSeq === index + 1);
+    if (!isGapless || told.join() !== this.emitted.join())
+      throw new Error(`The outbox has ${told.join()}; the fold says ${this.emitted.join()}`);
+    const count = (...types: string[]) => told.filter((type) => types.includes(type)).length;
+    const isOrdered =
+      !told.includes("line_items_confirmed") || told.indexOf("line_items_updated") < told.indexOf("line_items_confirmed");
+    if (!isOrdered || count("line_items_confirmed") > 1 || count("checkout_completed", "checkout_rolled_back") > 1) {
+      throw new Error(`Out of order, or told twice: ${told.join()}`);
+    }
   }
 
   private nextCommit(index: number, name: string): Promise<void> {

@@ -79,6 +79,21 @@ describe("an initiate", () => {
     expect(await problemOf(response)).toMatchObject({ status: 503, code: "RETRY_SCHEDULED", executionContextId: "ctx_1" });
   });
 
+  it("answers 500 for a checkout that is parked, and doesn't invite a retry", async () => {
+    const { initiate, orchestrator } = setup();
+    orchestrator.onInitiate = async () => ({ kind: "parked", view: viewOf({ state: "STEP_3", status: "NEEDS_ATTENTION" }) });
+    const response = await initiate(exampleRequest());
+    expect(response.headers.has("retry-after")).toBe(false);
+    const expected = {
+      status: 500,
+      code: "UNEXPECTED",
+      retryScheduled: false,
+      rollback: "NEEDS_ATTENTION",
+      executionContextId: "ctx_1",
+    };
+    expect(await problemOf(response)).toMatchObject(expected);
+  });
+
   it("tells a rollback that goes on", async () => {
     const { initiate, orchestrator } = setup();
     const lastError = { step: "STEP_1", class: "TERMINAL", code: "BUSINESS_RULE", message: "The slot is sold out." } as const;

@@ -24,6 +24,7 @@ const CALLS = [
   "createPaymentRequest",
   "hydratePaymentAndUpdateLineItems",
   "createPreferencesToLineItemsMapping",
+  "recordSettlement",
   "settleLineItems",
   "settlePaymentGroups",
   "activateOptIns",
