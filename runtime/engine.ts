@@ -9,6 +9,7 @@ import {
   getNextTransitions,
   initialTransition,
   transition,
+  type AnyMachineSnapshot,
   type PromiseActorLogic,
   type SnapshotFrom,
 } from "xstate";
@@ -110,7 +111,17 @@ export function hydrate(machine: CheckoutMachine, persisted: unknown): CheckoutS
   } as Parameters<typeof createActor<CheckoutMachine>>[1]).getSnapshot();
   if (snapshot.status === "error")
     throw new InvariantError("The stored snapshot does not fit this machine.", { cause: snapshot.error });
+  assertRunsItsSteps(machine, snapshot);
   return snapshot;
+}
+
+/** XState takes a foreign snapshot in silence: where an invoke was renamed since, its step would never start. */
+function assertRunsItsSteps(machine: CheckoutMachine, snapshot: CheckoutSnapshot): void {
+  const asked = (snapshot as AnyMachineSnapshot)._nodes.flatMap((node) => node.invoke.map(({ id }) => id));
+  const running = runningSteps(machine, snapshot).map(({ id }) => id);
+  if (asked.toSorted().join() !== running.toSorted().join()) {
+    throw new InvariantError(`The stored snapshot runs [${running.join()}], its state asks for [${asked.join()}].`);
+  }
 }
 
 /** XState's own persisted snapshot, as plain JSON. Serialised now, because the live object goes on changing. */

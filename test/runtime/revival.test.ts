@@ -124,6 +124,17 @@ test("refuses a checkpoint that is not what its own entry says, and one without 
   expect(() => revive(checkoutMachine, stored(4, { entries: [] }))).toThrow(InvariantError);
 });
 
+test("refuses a checkpoint whose running step is not the one that its state asks for", () => {
+  const { checkpoint } = stored(3);
+  const snapshot = checkpoint.snapshot as { readonly children: Readonly<Record<string, unknown>> };
+  const [running] = Object.values(snapshot.children);
+  const renamed = { ...snapshot, children: { anotherStep: running } };
+  expect(() => revive(checkoutMachine, stored(3, { checkpoint: { ...checkpoint, snapshot: renamed } }))).toThrow(InvariantError);
+  expect(() =>
+    revive(checkoutMachine, stored(3, { checkpoint: { ...checkpoint, snapshot: { ...snapshot, children: {} } } })),
+  ).toThrow(InvariantError);
+});
+
 test("refuses a journal that ends before or after its row", () => {
   expect(() => revive(checkoutMachine, stored(1, { seq: 5 }))).toThrow(InvariantError);
   expect(() => revive(checkoutMachine, stored(1, { seq: 3 }))).toThrow(InvariantError);
