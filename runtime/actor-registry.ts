@@ -36,7 +36,7 @@ export class ActorRegistry {
 
   constructor(private readonly deps: ActorRegistryDeps) {
     this.audience = new Audience(deps);
-    this.committer = new Committer({ store: deps.store, clock: deps.clock, mayWrite: () => deps.lease.isHeld() });
+    this.committer = new Committer({ store: deps.store, clock: deps.clock, log: deps.log, mayWrite: () => deps.lease.isHeld() });
   }
 
   get size(): number {

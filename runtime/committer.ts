@@ -6,6 +6,7 @@
 import { InvariantError, isUnstorable, LeaseLostError } from "../machines/errors.ts";
 import type { Commit, CommitResult, Store } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
+import type { Log } from "./telemetry.ts";
 
 const BATCH_MAX = 100;
 const RETRY_DELAY_MS = 200;
@@ -13,6 +14,7 @@ const RETRY_DELAY_MS = 200;
 export interface CommitterDeps {
   readonly store: Pick<Store, "commit" | "isLastCommit">;
   readonly clock: Clock;
+  readonly log: Pick<Log, "warn">;
   /** While this node may write at all. */
   readonly mayWrite: () => boolean;
 }
@@ -58,6 +60,10 @@ export class Committer {
         return;
       } catch (error) {
         if (isUnstorable(error)) return this.bisect(batch, error, isRepeat);
+        this.deps.log.warn(
+          { err: error, commits: batch.length },
+          "A commit failed; it is repeated while this node holds its lease",
+        );
         // Perhaps applied, when the connection was lost. Seq makes repeating it safe, and our lease bounds it.
         await this.pause();
       }

@@ -55,7 +55,7 @@ export function setup(options: { readonly guard?: () => boolean } = {}) {
       INPUT.executionContextId,
       {
         machine,
-        committer: new Committer({ store, clock, mayWrite: () => controls.mayWrite }),
+        committer: new Committer({ store, clock, log: SILENT, mayWrite: () => controls.mayWrite }),
         clock,
         ids: countingIds(),
         log: SILENT,

@@ -34,7 +34,9 @@ function setup() {
     asked.push(id);
     return controls.isLastCommit(commitId);
   };
-  const committer = new Committer({ store: { commit, isLastCommit }, clock, mayWrite: () => controls.mayWrite });
+  const warnings: string[] = [];
+  const log = { warn: (_fields: object, message: string) => void warnings.push(message) };
+  const committer = new Committer({ store: { commit, isLastCommit }, clock, log, mayWrite: () => controls.mayWrite });
   const send = (id: string) => committer.commit(commitAfter(id, 1));
   const batch = (index: number): Batch => {
     const found = batches[index];
@@ -42,7 +44,7 @@ function setup() {
     return found;
   };
   const repeat = () => (clock.advance(RETRY_DELAY_MS), idle());
-  return { repeat, batches, batch, asked, controls, send };
+  return { repeat, batches, batch, asked, controls, send, warnings };
 }
 
 test("a commit that finds nothing in flight is written at once, alone", async () => {
@@ -119,6 +121,19 @@ test("whether it was applied stays open while the store can't be asked: it is as
   }
   expect(await one).toMatchObject({ kind: "applied" });
 });
+
+test.each(["25006", "XX000", "42501"])(
+  "a database that fails with %s parks nobody: the batch is repeated, and operators are told",
+  async (code) => {
+    const { repeat, send, batch, warnings } = setup();
+    const sent = [send("a")];
+    await batch(0).fail(Object.assign(new Error("not now"), { code }));
+    await repeat();
+    await batch(1).answer();
+    expect(await Promise.all(sent)).toEqual([APPLIED]);
+    expect(warnings).toHaveLength(1);
+  },
+);
 
 test("one poisoned commit is found by halving; the others of its batch are applied", async () => {
   const { send, batches, batch } = setup();
