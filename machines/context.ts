@@ -118,10 +118,14 @@ export type RefundReason = "LATE" | "DUPLICATE" | "ROLLBACK" | "AMOUNT_MISMATCH"
 /** Money that was captured and must go back. */
 export interface OwedRefund extends Capture {
   readonly reason: RefundReason;
+  /** From 1. A refund that was accepted and failed later is made again under a new key. */
+  readonly round: number;
 }
 
 export interface Refund extends OwedRefund {
   readonly refundId: string;
+  /** An operator gave it back, not the provider. */
+  readonly byHand?: true;
 }
 
 export type PaymentStatus = "NOT_REQUESTED" | "REQUIRES_ACTION" | "DECLINED" | "CAPTURED";
@@ -193,6 +197,8 @@ export interface CheckoutContext {
   readonly undone: readonly UndoName[];
   /** Undos that failed past their budget and are tried again after all the others. */
   readonly deferred: readonly UndoName[];
+  /** Those of `undone` that an operator took care of. */
+  readonly undoneByHand: readonly UndoName[];
 }
 
 export interface CheckoutInput {
@@ -235,6 +241,7 @@ export function initialContext(input: CheckoutInput | undefined): CheckoutContex
     lastError: null,
     undone: [],
     deferred: [],
+    undoneByHand: [],
   };
 }
 

@@ -3,6 +3,8 @@
  * outbound ones are CloudEvents types on the bus (`checkout.v1.<type>`).
  */
 
+import type { UndoName } from "./context.ts";
+
 /** The moment of an event and the chance that goes with it enter here only, so that a replay decides the same. */
 export interface Stamp {
   /** Milliseconds since the epoch. Absent only when XState's own live actor runs the machine. */
@@ -26,11 +28,41 @@ export type PaymentEvent =
   | ({ readonly type: "payment_collection_requirement_failed"; readonly data: PaymentNotice & { readonly code: string } } & Stamp)
   | ({ readonly type: "payment_collection_requirement_expired"; readonly data: PaymentNotice } & Stamp);
 
+export type AttemptPaymentEvent = {
+  readonly type: "ATTEMPT_PAYMENT";
+  readonly method: string;
+  readonly instrumentId: string;
+  /** The attempt that was open when this one was asked for. */
+  readonly supersedes: string | null;
+} & Stamp;
+
+/** A refund that the provider had accepted came back: the customer's account is closed, the card is gone. */
+export type RefundFailedEvent = {
+  readonly type: "payment_refund_failed";
+  readonly data: PaymentNotice & { readonly code: string };
+} & Stamp;
+
+/** An operator took care, by hand, of what can't be undone or given back by itself: one undo, or one capture. */
+export type ResolveEvent = {
+  readonly type: "RESOLVE";
+  readonly resolutionId: string;
+  readonly undo: UndoName | null;
+  readonly pspReference: string | null;
+  readonly operator: string;
+  /** Where the operator wrote down what was done, e.g. a ticket's number. Never personal data. */
+  readonly reference: string;
+} & Stamp;
+
 export type CheckoutEvent =
   | ({ readonly type: "START" } & Stamp)
   | ({ readonly type: "CANCEL" } & Stamp)
-  | ({ readonly type: "ATTEMPT_PAYMENT"; readonly method: string; readonly instrumentId: string } & Stamp)
-  | PaymentEvent;
+  | AttemptPaymentEvent
+  | PaymentEvent
+  | RefundFailedEvent
+  | ResolveEvent;
+
+/** News of a payment, in either direction of its money. */
+export type PaymentNewsEvent = PaymentEvent | RefundFailedEvent;
 
 export const PAYMENT_EVENT_TYPES = [
   "payment_collection_requirement_success",

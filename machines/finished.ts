@@ -15,7 +15,10 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
     states: {
       atRest: {
         meta: { refines },
-        on: { payment_collection_requirement_success: [{ guard: owes, target: "refunding", actions: record }, {}] },
+        on: {
+          payment_collection_requirement_success: [{ guard: owes, target: "refunding", actions: record }, {}],
+          payment_refund_failed: [{ guard: "owesFailedRefund", target: "refunding", actions: "takeBackRefund" }, {}],
+        },
       },
       refunding: insisted(refines, {
         id: "refunding",
@@ -25,7 +28,14 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
           { guard: "owesMore", target: `#checkout.${refines}.refunding`, reenter: true, actions: "keepRefund" },
           { target: `#checkout.${refines}.atRest`, actions: "keepRefund" },
         ],
-        on: { payment_collection_requirement_success: { actions: record } },
+        on: {
+          payment_collection_requirement_success: { actions: record },
+          payment_refund_failed: { actions: "takeBackRefund" },
+          RESOLVE: [
+            { guard: "resolvesAll", target: `#checkout.${refines}.atRest`, actions: "keepResolution" },
+            { guard: "resolves", target: `#checkout.${refines}.refunding`, reenter: true, actions: "keepResolution" },
+          ],
+        },
       }),
     },
   });

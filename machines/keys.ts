@@ -20,6 +20,7 @@ export function stepKey(executionContextId: string, step: StepName, round?: numb
   return round === undefined ? `${executionContextId}:${step}` : `${executionContextId}:${step}:${round}`;
 }
 
-export function refundKey(executionContextId: string, pspReference: string): string {
-  return `${executionContextId}:refund:${pspReference}`;
+/** `round`, from 1, changes only when the provider took an accepted refund back. */
+export function refundKey(executionContextId: string, pspReference: string, round: number): string {
+  return `${executionContextId}:refund${round === 1 ? "" : `-${round}`}:${pspReference}`;
 }

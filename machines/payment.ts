@@ -14,7 +14,7 @@ import type {
   Refund,
   RefundReason,
 } from "./context.ts";
-import { PAYMENT_EVENT_TYPES, type PaymentEvent } from "./events.ts";
+import { PAYMENT_EVENT_TYPES, type PaymentEvent, type RefundFailedEvent } from "./events.ts";
 
 /** News about a payment, whichever way it came. */
 interface PaymentNews {
@@ -51,16 +51,12 @@ export function withAttempt(context: CheckoutContext, attempt: PaymentAttempt): 
   return withNews({ ...context, payment: known }, newsOfOutcome(attemptId, outcome));
 }
 
-/**
- * The payment after a capture that comes too late to pay: it is owed back. Where the payment request's outcome
- * stayed unknown, the event is the first to name the PCR. Other events change nothing.
- */
+/** The payment after a capture that comes too late to pay: it is owed back. Other events change nothing. */
 export function withLateCapture(payment: Payment, event: unknown): Payment {
   if (!isPaymentEvent(event)) return payment;
-  const named: Payment = { ...payment, pcrId: payment.pcrId ?? event.data.pcrId };
   return newsOfEvent(event).captures.reduce<Payment>(
     (current, capture) => (isKnown(current, capture) ? current : owing(current, capture, "LATE")),
-    named,
+    payment,
   );
 }
 
@@ -69,20 +65,53 @@ export function withFailedRequest(payment: Payment, code: string): Payment {
   return payment.settledBy === null ? declined(payment, code) : payment;
 }
 
-/** Refunds that nobody was told of yet: a reversal that runs again reports the old ones too. */
+/**
+ * Refunds that nobody was told of yet: a reversal that runs again reports the old ones too. One whose failure was
+ * heard of meanwhile is none.
+ */
 export function newRefunds(payment: Payment, refunds: readonly Refund[]): readonly Refund[] {
-  return refunds.filter((refund) => !payment.refunds.some((known) => known.pspReference === refund.pspReference));
+  const isTold = (refund: Refund) => payment.refunds.some((known) => known.pspReference === refund.pspReference);
+  const hasFailed = (refund: Refund) =>
+    payment.owed.some((owed) => owed.pspReference === refund.pspReference && owed.round > refund.round);
+  return refunds.filter((refund) => !isTold(refund) && !hasFailed(refund));
 }
 
 /** The payment after captures were given back; a reversal also gives back the capture that would have paid. */
 export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payment {
-  const given = new Set(refunds.map((refund) => refund.pspReference));
+  const fresh = newRefunds(payment, refunds);
+  const given = new Set(fresh.map((refund) => refund.pspReference));
   return {
     ...payment,
     settledBy: payment.settledBy !== null && given.has(payment.settledBy.pspReference) ? null : payment.settledBy,
     owed: payment.owed.filter((owed) => !given.has(owed.pspReference)),
-    refunds: [...payment.refunds, ...newRefunds(payment, refunds)],
+    refunds: [...payment.refunds, ...fresh],
   };
+}
+
+/** The payment after the provider took an accepted refund back: the money is owed again, under the next round's key. */
+export function withFailedRefund(payment: Payment, { data }: RefundFailedEvent): Payment {
+  const isSame = (other: Capture) => other.pspReference === data.pspReference;
+  const refund = payment.refunds.find((one) => isSame(one) && one.byHand !== true);
+  if (refund !== undefined) {
+    const { refundId: _, ...given } = refund;
+    const owed: OwedRefund = { ...given, round: refund.round + 1 };
+    return { ...payment, refunds: payment.refunds.filter((one) => one !== refund), owed: [...payment.owed, owed] };
+  }
+  // The failure overtook the acceptance: what that call will answer no longer stands.
+  return { ...payment, owed: payment.owed.map((owed) => (isSame(owed) ? { ...owed, round: owed.round + 1 } : owed)) };
+}
+
+/** Everything that is still held of what was captured: what a rollback has to give back. */
+export function heldCaptures({ settledBy, owed }: Payment): readonly OwedRefund[] {
+  // Nothing to pay is settled by a capture of nothing.
+  if (settledBy === null || settledBy.amount <= 0) return owed;
+  return [...owed, { ...settledBy, reason: "ROLLBACK", round: 1 }];
+}
+
+/** The payment after an operator gave these captures back by hand. */
+export function withRefundsByHand(payment: Payment, captures: readonly OwedRefund[], resolutionId: string): Payment {
+  const refunds = captures.map((owed, index): Refund => ({ ...owed, refundId: `${resolutionId}-${index + 1}`, byHand: true }));
+  return withRefunds(payment, refunds);
 }
 
 /** What is collected now: the lines of NOW groups. LATER is recorded, not collected. */
@@ -165,7 +194,7 @@ function declined(payment: Payment, code: string): Payment {
 function owing(payment: Payment, capture: Capture, reason: RefundReason): Payment {
   // A notice of nothing leaves nothing to give back.
   if (capture.amount <= 0) return payment;
-  const owed: OwedRefund = { ...captureOf(capture), reason };
+  const owed: OwedRefund = { ...captureOf(capture), reason, round: 1 };
   return { ...payment, owed: [...payment.owed, owed] };
 }
 

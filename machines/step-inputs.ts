@@ -3,7 +3,6 @@
  * it gives back. Input is part of a persisted snapshot, so it stays small.
  */
 import type {
-  Capture,
   CheckoutContext,
   CheckoutOrder,
   CreatedOptIn,
@@ -15,12 +14,11 @@ import type {
   PaymentReport,
   PinnedFlag,
   Refund,
-  RefundReason,
   UndoName,
   UpsertedLineItem,
 } from "./context.ts";
 import { InvariantError } from "./errors.ts";
-import { amountDue } from "./payment.ts";
+import { amountDue, heldCaptures } from "./payment.ts";
 import { refundKey, stepKey, type StepName } from "./keys.ts";
 
 export interface StepInput {
@@ -81,7 +79,7 @@ export interface Actors {
   executePCRSuccessSteps: { input: StepInput & { pcrId: string; pspReference: string | null }; output: null };
   produceLineItemsConfirmedEvent: { input: StepInput & LineItemsFacts; output: Readonly<Record<string, unknown>> };
   handleRollback: { input: RollbackInput; output: RollbackOutput };
-  refundCapture: { input: StepInput & { pcrId: string; capture: Capture; reason: RefundReason }; output: Refund };
+  refundCapture: { input: StepInput & { pcrId: string; owed: OwedRefund }; output: Refund };
 }
 export type ActorName = keyof Actors;
 
@@ -97,11 +95,14 @@ export interface LineItemsFacts {
 export interface RollbackInput extends StepInput {
   readonly undo: UndoName;
   readonly reason: string;
+  /** Captures that we know of, and that the reversal must give back whatever the provider shows by then. */
   readonly owed: readonly OwedRefund[];
 }
 
 /** `conflicts`: rows that somebody changed since and that were left as they are; for people, in the journal. */
 export interface RollbackOutput {
+  /** The payment requirement that was reversed: the undo may be the first to learn its id. Null: there is none, or another undo. */
+  readonly pcrId: string | null;
   readonly refunds: readonly Refund[];
   readonly conflicts: readonly { readonly entity: string; readonly id: string; readonly reason: string }[];
 }
@@ -125,7 +126,7 @@ export function rollbackInput(context: CheckoutContext, undo: UndoName): Rollbac
     key: stepKey(context.executionContextId, UNDO_KEYS[undo], undo === "paymentRequest" ? 1 : undefined),
     undo,
     reason: context.lastError?.code ?? "CANCELLED",
-    owed: undo === "paymentRequest" ? context.payment.owed : [],
+    owed: undo === "paymentRequest" ? heldCaptures(context.payment) : [],
   };
 }
 
@@ -197,13 +198,12 @@ export const inputs = {
   }),
   produceLineItemsConfirmedEvent: (context: CheckoutContext) => ({ ...stepInput(context, "STEP_10"), ...facts(context) }),
   refundCapture: (context: CheckoutContext) => {
-    const { reason, ...capture } = known(context.payment.owed[0], "owed refund");
+    const owed = known(context.payment.owed[0], "owed refund");
     return {
       executionContextId: context.executionContextId,
-      key: refundKey(context.executionContextId, capture.pspReference),
+      key: refundKey(context.executionContextId, owed.pspReference, owed.round),
       pcrId: known(context.payment.pcrId, "pcrId"),
-      capture,
-      reason,
+      owed,
     };
   },
 } as const;

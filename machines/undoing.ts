@@ -29,6 +29,7 @@ export const undoing = checkoutSetup.createStateConfig({
     payment_collection_requirement_success: { actions: "recordLateCapture" },
     payment_collection_requirement_failed: {},
     payment_collection_requirement_expired: {},
+    payment_refund_failed: { actions: "takeBackRefund" },
   },
   states: {
     lineItemsUpdatedEvent: undoThen("lineItemsUpdatedEvent", "preferencesMapping"),
@@ -70,6 +71,12 @@ export const undoing = checkoutSetup.createStateConfig({
           },
           { target: DEFERRED, reenter: true, actions: { type: "keepUndo", params: { undo: null } } },
         ],
+        on: {
+          RESOLVE: [
+            { guard: "resolvesAll", target: ROLLEDBACK, actions: "keepResolution", description: "Terminal error" },
+            { guard: "resolves", target: DEFERRED, reenter: true, actions: "keepResolution" },
+          ],
+        },
       },
       ["deferred"],
     ),

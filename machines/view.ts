@@ -64,6 +64,11 @@ export function documentedStateOf(path: string): DocumentedState {
   return named.at(-1) ?? "INITIALIZED";
 }
 
+/** From the committed transition into `confirming` on there is only forward. */
+export function isPastPivot({ path, state }: Pick<CheckoutView, "path" | "state">): boolean {
+  return state === "COMPLETED" || /^PROCESSING\.STEP_8\.(confirming|producingConfirmed)\b/.test(path);
+}
+
 function statusOf(snapshot: AnyMachineSnapshot, context: CheckoutContext): CheckoutStatus {
   // Late money never changes what a finished checkout is.
   if (snapshot.matches("COMPLETED")) return "CONFIRMED";

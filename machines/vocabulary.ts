@@ -3,20 +3,21 @@
  * context and event; time and jitter are in the event.
  */
 import { assign, emit, enqueueActions, fromPromise, setup, type PromiseActorLogic } from "xstate";
-import { type CheckoutContext, type CheckoutInput, type LastError, NO_RETRY, type UndoName } from "./context.ts";
+import { NO_RETRY, type CheckoutContext, type CheckoutInput, type LastError, type Refund, type UndoName } from "./context.ts";
 import type { StepFailure } from "./errors.ts";
 import type { CheckoutEvent, OutboundEvent, OutboundEventType } from "./events.ts";
 import {
   attemptsLeft,
+  newRefunds,
   paymentAfter,
   withAttempt,
+  withFailedRefund,
   withFailedRequest,
   withLateCapture,
   withRefunds,
-  newRefunds,
 } from "./payment.ts";
 import { afterFailure, mayRetry, type RetryLimits } from "./retry.ts";
-import { isAllUndone, nextDeferred, rollbackAfter } from "./rollback.ts";
+import { isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "./rollback.ts";
 import type { ActorName, Actors } from "./step-inputs.ts";
 import type { DocumentedState } from "./view.ts";
 
@@ -87,7 +88,14 @@ export const checkoutSetup = setup({
     owesAfterNews: ({ context, event }) => paymentAfter(context, event).owed.length > 0,
     owesLateCapture: ({ context, event }) => withLateCapture(context.payment, event).owed.length > 0,
     owes: ({ context }) => context.payment.owed.length > 0,
-    owesMore: ({ context }) => context.payment.owed.length > 1,
+    owesMore: ({ context, event }) => withRefunds(context.payment, [outputOf(event, "refundCapture")]).owed.length > 0,
+    owesFailedRefund: ({ context, event }) =>
+      event.type === "payment_refund_failed" && withFailedRefund(context.payment, event).owed.length > 0,
+    resolves: ({ context, event }) => event.type === "RESOLVE" && resolvedBy(context, event) !== null,
+    resolvesAll: ({ context, event }) => {
+      const after = event.type === "RESOLVE" ? resolvedBy(context, event) : null;
+      return after !== null && isAllUndone(after);
+    },
     allUndone: ({ context, event }, { undo }: { undo: UndoName | null }) =>
       isAllUndone(rollbackAfter(context, undo ?? nextDeferred(context), outputOf(event, "handleRollback"))),
   },
@@ -178,7 +186,20 @@ export const checkoutSetup = setup({
     keepRefund: enqueueActions(({ context, event, enqueue }) => {
       const refund = outputOf(event, "refundCapture");
       enqueue.assign({ payment: withRefunds(context.payment, [refund]), retry: NO_RETRY });
-      enqueue.emit(outbound("payment_refunded", { pcrId: context.payment.pcrId, ...refund }));
+      for (const one of newRefunds(context.payment, [refund])) enqueue.emit(refunded(context, one));
+    }),
+    /** The provider took a refund back: operators are told, and the money is owed again. */
+    takeBackRefund: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== "payment_refund_failed") return;
+      enqueue.assign({ payment: withFailedRefund(context.payment, event) });
+      const { code, pspReference } = event.data;
+      enqueue.emit(outbound("checkout_needs_attention", { step: "refunding", code, pspReference }));
+    }),
+    keepResolution: enqueueActions(({ context, event, enqueue }) => {
+      const after = event.type === "RESOLVE" ? resolvedBy(context, event) : null;
+      if (after === null) return;
+      enqueue.assign({ ...after, retry: NO_RETRY });
+      for (const refund of newRefunds(context.payment, after.payment.refunds)) enqueue.emit(refunded(context, refund));
     }),
 
     keepUndo: enqueueActions(({ context, event, enqueue }, { undo }: { undo: UndoName | null }) => {
@@ -187,7 +208,7 @@ export const checkoutSetup = setup({
       const after = rollbackAfter(context, name, output);
       enqueue.assign({ ...after, retry: NO_RETRY });
       for (const refund of newRefunds(context.payment, output.refunds)) {
-        enqueue.emit(outbound("payment_refunded", { pcrId: context.payment.pcrId, ...refund }));
+        enqueue.emit(refunded({ payment: after.payment }, refund));
       }
       if (name === "lineItemsUpdatedEvent") {
         const lineItemIds = context.lineItems.map((item) => item.lineItemId);
@@ -217,7 +238,11 @@ export const checkoutSetup = setup({
       }),
     ),
     announceRolledBack: emit(({ context }) =>
-      outbound("checkout_rolled_back", { reason: context.lastError?.code ?? null, undone: context.undone }),
+      outbound("checkout_rolled_back", {
+        reason: context.lastError?.code ?? null,
+        undone: context.undone,
+        undoneByHand: context.undoneByHand,
+      }),
     ),
   },
 });
@@ -262,6 +287,10 @@ function overridden(policy: CheckoutContext["policy"], flags: CheckoutContext["f
     paymentDeadlineMs: positive("payment_deadline_ms", policy.paymentDeadlineMs),
     paymentAttemptsMax: positive("payment_attempts_max", policy.paymentAttemptsMax),
   };
+}
+
+function refunded({ payment }: Pick<CheckoutContext, "payment">, refund: Refund): OutboundEvent {
+  return outbound("payment_refunded", { pcrId: payment.pcrId, ...refund });
 }
 
 function paymentFailed(context: CheckoutContext): OutboundEvent {

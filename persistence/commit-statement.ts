@@ -3,6 +3,7 @@
  * match, and the others commit whatever happens to one.
  */
 import { InvariantError } from "../machines/errors.ts";
+import { NO_PAYMENT_PARTS, PAYMENT_PARTS, hasPaymentParts, paymentInput, type PaymentParts } from "./payment-parts.ts";
 import type { Commit, CommitResult } from "./store.ts";
 
 /** `$1` of the statement: serialised once, in the shape of its `input`. */
@@ -48,6 +49,7 @@ function rareParts(commit: Commit): Record<string, unknown> {
     completes: commit.release?.completed === true,
     passivates: commit.passivate === true,
     finishes: commit.finished === true,
+    ...(hasPaymentParts(commit) ? paymentInput(commit) : {}),
   };
 }
 
@@ -60,12 +62,17 @@ function hasRareParts(commit: Commit): boolean {
     commit.release !== undefined ||
     commit.passivate === true ||
     commit.finished === true ||
-    (commit.consumes?.length ?? 0) > 0
+    (commit.consumes?.length ?? 0) > 0 ||
+    hasPaymentParts(commit)
   );
 }
 
-/** Most batches are nothing but steps that succeed: they skip the planning and running of eight parts of the statement. */
+/**
+ * Most batches are nothing but steps that succeed: they skip the planning and running of eight parts of the statement.
+ * The three parts that only payments need are skipped by all the others.
+ */
 export function commitStatement(batch: readonly Commit[]): string {
+  if (batch.some(hasPaymentParts)) return PAYMENT_STATEMENT;
   return batch.some(hasRareParts) ? FULL_STATEMENT : PLAIN_STATEMENT;
 }
 
@@ -136,31 +143,34 @@ const PLAIN_STATEMENT = `${accept(COMMON_COLUMNS)}, applied as (
 
 /*
  * 4. consumed  inbox rows taken by these transitions, counted per checkout: the counter on the checkout's
- *              row can't drift from them. Their rows are locked after the checkout's; \`receive\` only inserts.
+ *              row can't drift from them. A row is the checkout's that it names, or that knew its PCR before. Locked
+ *              after the checkout's own row; whoever receives only inserts.
  * 5. applied   as above, and what the rare parts set; columns that a commit leaves alone keep their value, which
  *              keeps the update HOT for the happy path that shares the batch.
  * 6. journaled
  * 7. published outbox rows. event_seq counts on from the checkout's row; type_seq from the rows there are, which
  *              nobody else can add while the checkout's row is locked.
  * 8. checkpointed, answered, freed, completed: one row each, owned by a checkout that is locked already.
+ * With payment parts: the PCRs that are learned come before \`applied\`, the money after it. See payment-parts.ts.
  */
-const FULL_STATEMENT = `${accept(COMMON_COLUMNS + RARE_COLUMNS)}, consumed as (
+const fullStatement = (payment: PaymentParts) => `${accept(COMMON_COLUMNS + RARE_COLUMNS + payment.columns)}, consumed as (
   update checkoutd.inbox b set consumed_seq = i.expected_seq + 1
   from accepted i cross join lateral jsonb_to_recordset(i.consumes) as k(source text, event_id text)
-  where b.source = k.source and b.event_id = k.event_id and b.context_id = i.id and b.consumed_seq is null
+  where b.source = k.source and b.event_id = k.event_id and b.consumed_seq is null
+    and i.id = coalesce(b.context_id, (select p.context_id from checkoutd.pcr_contexts p where p.pcr_id = b.pcr_id))
   returning i.id
 ), consumed_count as materialized (
   select id, count(*)::int as rows from consumed group by id
-), applied as (
+)${payment.beforeApplied}, applied as (
   update checkoutd.contexts c
   set seq = i.expected_seq + 1, state = i.state, status = i.status, last_commit = i.commit_id,
     claims_without_progress = 0, updated_at = now(),
     event_seq = c.event_seq + coalesce(jsonb_array_length(i.events), 0),
-    consumed = c.consumed + coalesce(n.rows, 0),
+    ${payment.set}consumed = c.consumed + coalesce(n.rows, 0),
     wake_at = case when i.sets_wake_at then to_timestamp(i.wake_at / 1000) else c.wake_at end,
     owner = case when i.passivates then null else c.owner end,
     finished_at = case when i.finishes then coalesce(c.finished_at, now()) else c.finished_at end
-  from accepted i left join consumed_count n on n.id = i.id
+  from accepted i left join consumed_count n on n.id = i.id${payment.from}
   where c.id = i.id and c.seq = i.expected_seq and c.fence = i.fence
   returning c.id, c.seq, c.event_seq, c.cart_id, c.cart_version, c.signals - c.consumed as waiting
 )${JOURNAL}, published as (
@@ -189,4 +199,7 @@ const FULL_STATEMENT = `${accept(COMMON_COLUMNS + RARE_COLUMNS)}, consumed as (
   set completed_version = a.cart_version, completed_context_id = a.id, context_id = a.id
   from applied a join input i on i.id = a.id
   where i.completes and v.cart_id = a.cart_id and coalesce(v.completed_version, a.cart_version - 1) < a.cart_version
-)${OUTCOME}`;
+)${payment.afterApplied}${OUTCOME}`;
+
+const FULL_STATEMENT = fullStatement(NO_PAYMENT_PARTS);
+const PAYMENT_STATEMENT = fullStatement(PAYMENT_PARTS);

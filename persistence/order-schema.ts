@@ -171,11 +171,15 @@ export const paymentRefunds = checkoutd.table(
     amount: money("amount").notNull(),
     currency: text("currency").notNull(),
     reason: text("reason").$type<"LATE" | "DUPLICATE" | "ROLLBACK" | "AMOUNT_MISMATCH">().notNull(),
+    /** From 1; of one capture only the highest stands. */
+    round: integer("round").notNull(),
     providerRefundId: text("provider_refund_id"),
     acceptedAt: instant("accepted_at"),
+    /** Set when a later round begins: this one moves no money any more, and what it had moved was taken back out. */
+    failedAt: instant("failed_at"),
     createdAt: instant("created_at").notNull().defaultNow(),
   },
-  (table) => [index("payment_refunds_pcr").on(table.pcrId)],
+  (table) => [index("payment_refunds_pcr").on(table.pcrId), check("refund_round_from_one", sql`${table.round} >= 1`)],
 );
 
 export type ChargeStatus = "created" | "requires_action" | "captured" | "declined" | "cancelled" | "expired";
@@ -201,6 +205,8 @@ export const providerCharges = checkoutd.table(
     authorisedAmount: money("authorised_amount").notNull().default(0),
     capturedAmount: money("captured_amount").notNull().default(0),
     refundedAmount: money("refunded_amount").notNull().default(0),
+    /** When money last moved, in either direction; null = never. */
+    movedAt: instant("moved_at"),
     createdAt: instant("created_at").notNull().defaultNow(),
   },
   (table) => [
@@ -219,14 +225,12 @@ export const providerCaptures = checkoutd.table(
   {
     pcrId: text("pcr_id").notNull(),
     pspReference: text("psp_reference").notNull(),
-    chargeId: text("charge_id").notNull(),
-    contextId: text("context_id").notNull(),
+    /** Null, with its checkout: announced before its charge was created, which takes it over. */
+    chargeId: text("charge_id"),
+    contextId: text("context_id"),
     amount: money("amount").notNull(),
     currency: text("currency").notNull(),
     refundedAmount: money("refunded_amount").notNull().default(0),
-    /** The refund's id and key; a capture is refunded once and in full. */
-    refundId: text("refund_id"),
-    refundKey: text("refund_key"),
     capturedAt: instant("captured_at").notNull(),
   },
   (table) => [
@@ -239,6 +243,29 @@ export const providerCaptures = checkoutd.table(
   ],
 );
 
+/** Written by SimulatedProvider only: what each key came to. A capture is refunded in full, so one at most stands. */
+export const providerRefunds = checkoutd.table(
+  "provider_refunds",
+  {
+    key: text("key").primaryKey(),
+    id: text("id").notNull(),
+    pcrId: text("pcr_id").notNull(),
+    pspReference: text("psp_reference").notNull(),
+    contextId: text("context_id"),
+    amount: money("amount").notNull(),
+    currency: text("currency").notNull(),
+    acceptedAt: instant("accepted_at").notNull(),
+    /** The bank sent it back: the capture is held again. */
+    failedAt: instant("failed_at"),
+  },
+  (table) => [
+    uniqueIndex("provider_refunds_id").on(table.id),
+    uniqueIndex("provider_refunds_standing")
+      .on(table.pcrId, table.pspReference)
+      .where(sql`${table.failedAt} is null`),
+  ],
+);
+
 /** Written by SimulatedProvider only: events that it will send, kept here so that they survive a restart. */
 export const providerSends = checkoutd.table(
   "provider_sends",
@@ -247,7 +274,11 @@ export const providerSends = checkoutd.table(
     id: text("id").primaryKey(),
     contextId: text("context_id").notNull(),
     chargeId: text("charge_id").notNull(),
-    type: text("type").$type<"payment_collection_requirement_success" | "payment_collection_requirement_failed">().notNull(),
+    type: text("type")
+      .$type<"payment_collection_requirement_success" | "payment_collection_requirement_failed" | "payment_refund_failed">()
+      .notNull(),
+    /** The refund that fails; null for news of the charge itself. */
+    refundId: text("refund_id"),
     /** Sent also when the charge was cancelled before: the late success. */
     isLate: boolean("is_late").notNull(),
     occursAt: instant("occurs_at").notNull(),

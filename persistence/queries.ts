@@ -30,19 +30,16 @@ export const PARK = `
 update checkoutd.contexts set parked_reason = $3, owner = null, updated_at = now()
 where id = $1 and fence = $2 and owner is not null`;
 
-/** The inbox row first, then the checkout's: a commit that holds the checkout's row never waits for an inbox row that isn't there yet. */
-export const RECEIVE = `
-with stored as (
-  insert into checkoutd.inbox (source, event_id, context_id, pcr_id, event) values ($1, $2, $3, $4, $5::text::jsonb)
-  on conflict (source, event_id) do nothing returning context_id
-), signalled as (
-  update checkoutd.contexts c set signals = c.signals + 1 from stored s where c.id = s.context_id
-)
-select context_id from stored`;
+export const LEDGER = `
+select l.seq, ${milliseconds("l.at")} as at, l.debit, l.credit, l.amount, l.currency, l.psp_reference as "pspReference"
+from checkoutd.ledger l where l.context_id = $1 order by l.seq, l.line`;
 
-export const UNCONSUMED = `
-select source, event_id as "eventId", event from checkoutd.inbox
-where context_id = $1 and consumed_seq is null order by arrival`;
+/** Walks suspense_open from its oldest end and stops at the limit. */
+export const UNSETTLED = `
+select s.context_id as "contextId", s.currency, s.amount, ${milliseconds("s.since")} as since
+from checkoutd.suspense s
+where s.amount <> 0 and s.since < clock_timestamp() - $1::double precision * interval '1 ms'
+order by s.since limit $2`;
 
 const EVENT = `o.context_id as "contextId", o.event_seq as "eventSeq", o.type, o.type_seq as "typeSeq", o.data,
   ${milliseconds("o.committed_at")} as "committedAt", ${milliseconds("o.acknowledged_at")} as "acknowledgedAt", o.tries, c.traceparent

@@ -3,7 +3,7 @@
  * Who writes: the owner of a checkout writes through `Store.commit` only, checked by seq and fence.
  */
 import { sql } from "drizzle-orm";
-import { bigint, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex } from "drizzle-orm/pg-core";
+import { bigint, check, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex } from "drizzle-orm/pg-core";
 
 export const checkoutd = pgSchema("checkoutd");
 
@@ -38,7 +38,10 @@ export const contexts = checkoutd.table(
     owner: text("owner"),
     /** The earliest timer of a checkout that waits. Written by the owner's commits, only when it changes. */
     wakeAt: instant("wake_at"),
-    /** Inbox rows that arrived, and how many of them were consumed: unequal = there is something to do. */
+    /**
+     * Inbox rows that arrived, and how many of them were consumed: unequal = there is something to do. `signals` is written
+     * by whoever puts a row into the inbox, and by the owner's commit that learns a PCR, for what had arrived before it.
+     */
     signals: integer("signals").notNull().default(0),
     consumed: integer("consumed").notNull().default(0),
     /** Why it is parked; a parked checkout is never claimed. */
@@ -162,28 +165,96 @@ export const outbox = checkoutd.table(
   ],
 );
 
-/** Payment events as they came, before a checkout consumed them. An event for a PCR that nobody knows yet is kept. */
+/**
+ * What arrived, before a checkout consumed it. A payment event finds its checkout by its PCR alone; one that names none is
+ * kept for people. A client's command names its checkout.
+ */
 export const inbox = checkoutd.table(
   "inbox",
   {
     source: text("source").notNull(),
     eventId: text("event_id").notNull(),
+    /** Of commands only; written on arrival, as everything here but `consumed_seq`. */
     contextId: text("context_id"),
-    pcrId: text("pcr_id").notNull(),
+    /** Of payment events only; null when the event names none. */
+    pcrId: text("pcr_id"),
     event: jsonb("event").notNull(),
     /** The order of arrival: PGlite's clock counts milliseconds, in which several events may arrive. */
     arrival: bigint("arrival", { mode: "number" }).notNull().generatedAlwaysAsIdentity(),
     receivedAt: instant("received_at").notNull().defaultNow(),
+    /** Written by the owner's commit that consumes the row. */
     consumedSeq: integer("consumed_seq"),
   },
   (table) => [
     primaryKey({ columns: [table.source, table.eventId] }),
     index("inbox_context")
       .on(table.contextId)
-      .where(sql`${table.consumedSeq} is null`),
+      .where(sql`${table.consumedSeq} is null and ${table.contextId} is not null`),
     index("inbox_pcr")
       .on(table.pcrId)
-      .where(sql`${table.contextId} is null`),
+      .where(sql`${table.consumedSeq} is null and ${table.pcrId} is not null`),
+    check("inbox_finds_one_way", sql`${table.contextId} is null or ${table.pcrId} is null`),
+  ],
+);
+
+/** Which checkout knows a payment collection requirement (PCR). The row is the meeting point of arrivals and the commit that learns it. */
+export const pcrContexts = checkoutd.table(
+  "pcr_contexts",
+  {
+    pcrId: text("pcr_id").primaryKey(),
+    /** Null = nobody knows it yet. Written once, by the commit of the first checkout that does, and never changed. */
+    contextId: text("context_id"),
+    /** Payment events so far. Written by whoever puts one into the inbox, in the same transaction. */
+    arrived: integer("arrived").notNull(),
+  },
+  (table) => [
+    index("pcr_contexts_context")
+      .on(table.contextId)
+      .where(sql`${table.contextId} is not null`),
+  ],
+);
+
+/** The checkout's money, double-entry and append-only. Written by the owner's commits. */
+export const ledger = checkoutd.table(
+  "ledger",
+  {
+    contextId: text("context_id").notNull(),
+    /** The journal entry that moved it, and the transfer's place in that entry, from 1. */
+    seq: integer("seq").notNull(),
+    line: integer("line").notNull(),
+    at: instant("at").notNull(),
+    debit: text("debit").notNull(),
+    credit: text("credit").notNull(),
+    /** Minor units. */
+    amount: bigint("amount", { mode: "number" }).notNull(),
+    currency: text("currency").notNull(),
+    pspReference: text("psp_reference").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.contextId, table.seq, table.line] }),
+    check("ledger_moves_something", sql`${table.amount} > 0`),
+    check("ledger_between_two_accounts", sql`${table.debit} <> ${table.credit}`),
+    check("ledger_debit_is_known", sql`${table.debit} in ('PROVIDER', 'SUSPENSE', 'ORDER', 'BY_HAND')`),
+    check("ledger_credit_is_known", sql`${table.credit} in ('PROVIDER', 'SUSPENSE', 'ORDER', 'BY_HAND')`),
+  ],
+);
+
+/** The balance of SUSPENSE as the ledger says: captured, and neither confirmed nor given back. Written with the ledger's rows. */
+export const suspense = checkoutd.table(
+  "suspense",
+  {
+    contextId: text("context_id").notNull(),
+    currency: text("currency").notNull(),
+    amount: bigint("amount", { mode: "number" }).notNull(),
+    /** When it last became non-zero, by the database's clock. */
+    since: instant("since").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.contextId, table.currency] }),
+    // Only what is open: short, however much was ever sold.
+    index("suspense_open")
+      .on(table.since)
+      .where(sql`${table.amount} <> 0`),
   ],
 );
 

@@ -1,7 +1,9 @@
+import { InvariantError } from "../machines/errors.ts";
 import { claimOne, claimRunnable, endLease, endOtherLeases, heartbeat } from "./claims.ts";
 import { commitParameter, commitResult, commitStatement, type CommitRow } from "./commit-statement.ts";
 import type { Database } from "./connect.ts";
 import { createCheckout, findCartConflict, findClaim, type CartConflict } from "./creation.ts";
+import * as inbox from "./inbox-statements.ts";
 import { claimPaymentGroups } from "./payment-group-claims.ts";
 import * as queries from "./queries.ts";
 import type * as contract from "./store.ts";
@@ -74,18 +76,38 @@ export class SqlStore implements contract.Store {
     return claimPaymentGroups(this.database, id, paymentGroupIds);
   }
 
-  async receive(
+  async receivePayment(
     source: string,
     eventId: string,
-    contextId: string | null,
-    pcrId: string,
+    pcrId: string | null,
     event: contract.JournaledEvent,
-  ): Promise<boolean> {
-    return (await this.database.rows(queries.RECEIVE, [source, eventId, contextId, pcrId, JSON.stringify(event)])).length > 0;
+  ): Promise<contract.Receipt> {
+    const parameters = [source, eventId, pcrId, JSON.stringify(event)];
+    const [receipt] = await this.database.rows<contract.Receipt>(inbox.RECEIVE_PAYMENT, parameters);
+    if (receipt === undefined) throw new InvariantError("The statement that keeps a payment event answers with one row.");
+    return receipt;
+  }
+
+  async receiveCommand(source: string, eventId: string, contextId: string, event: contract.JournaledEvent): Promise<boolean> {
+    const parameters = [source, eventId, contextId, JSON.stringify(event)];
+    return (await this.database.rows(inbox.RECEIVE_COMMAND, parameters)).length > 0;
+  }
+
+  async findReceived(source: string, eventId: string): Promise<contract.ReceivedEvent | null> {
+    const [row] = await this.database.rows<contract.ReceivedEvent>(inbox.FIND_RECEIVED, [source, eventId]);
+    return row ?? null;
   }
 
   unconsumed(id: string): Promise<readonly contract.InboxEvent[]> {
-    return this.database.rows(queries.UNCONSUMED, [id]);
+    return this.database.rows(inbox.UNCONSUMED, [id]);
+  }
+
+  ledger(contextId: string): Promise<readonly contract.LedgerEntry[]> {
+    return this.database.rows(queries.LEDGER, [contextId]);
+  }
+
+  unsettled(olderThanMs: number, limit: number): Promise<readonly contract.UnsettledMoney[]> {
+    return this.database.rows(queries.UNSETTLED, [olderThanMs, limit]);
   }
 
   unpublished(limit: number): Promise<readonly contract.PublishedEvent[]> {

@@ -1,3 +1,5 @@
+import type { Transfer } from "../machines/ledger.ts";
+
 /**
  * The store contract: the only way in which the runtime reads and writes durable state. One
  * implementation over SQL (Postgres and PGlite), one in the simulator; one conformance suite for both.
@@ -91,6 +93,10 @@ export interface Commit {
   readonly finished?: boolean;
   /** Inbox rows that this transition consumes. */
   readonly consumes?: readonly InboxKey[];
+  /** The payment requirement that this transition is the first to know. What arrived for it before is signalled now. */
+  readonly pcrId?: string;
+  /** Money that this transition moves between the checkout's accounts. */
+  readonly transfers?: readonly Transfer[];
 }
 
 /** XState's own persisted snapshot, and the timers that were set at that moment (id → due, ms since the epoch). */
@@ -141,6 +147,35 @@ export interface CheckoutSummary {
 
 export interface InboxEvent extends InboxKey {
   readonly event: JournaledEvent;
+}
+
+export interface ReceivedEvent {
+  readonly event: JournaledEvent;
+  /** The journal entry that consumed it; null = it waits. */
+  readonly consumedSeq: number | null;
+}
+
+/** What became of a payment event at the door. */
+export interface Receipt {
+  /** False: seen before, nothing changed. */
+  readonly isNew: boolean;
+  /** The checkout that it was signalled to; null = nobody knows its payment requirement yet, so it waits. */
+  readonly contextId: string | null;
+}
+
+export interface LedgerEntry extends Transfer {
+  /** The journal entry that moved it. */
+  readonly seq: number;
+  readonly at: number;
+}
+
+/** Captured money that is neither confirmed nor given back. */
+export interface UnsettledMoney {
+  readonly contextId: string;
+  readonly currency: string;
+  readonly amount: number;
+  /** Since when there is any, in milliseconds since the epoch. */
+  readonly since: number;
 }
 
 export interface PublishedEvent extends OutboxEvent {
@@ -197,11 +232,26 @@ export interface Store {
   /** Claims the payment groups durably for one live checkout; the busy group, or null. Idempotent by context. TerminalError once it has ended. */
   claimPaymentGroups(id: string, paymentGroupIds: readonly string[]): Promise<{ readonly busy: string } | null>;
 
-  /** Idempotent by (source, event id): false = seen before. Raises the checkout's signals in the same transaction. */
-  receive(source: string, eventId: string, contextId: string | null, pcrId: string, event: JournaledEvent): Promise<boolean>;
+  /**
+   * Keeps a payment event, idempotent by (source, event id), and raises the signals of the checkout that knows its
+   * payment requirement, in one transaction. Nobody knows it yet: kept, and signalled by the commit that learns it.
+   * `pcrId` null = it names none: kept for people, never matched.
+   */
+  receivePayment(source: string, eventId: string, pcrId: string | null, event: JournaledEvent): Promise<Receipt>;
+
+  /** Keeps something that a client asks of this checkout, idempotent by (source, event id): false = seen before. */
+  receiveCommand(source: string, eventId: string, contextId: string, event: JournaledEvent): Promise<boolean>;
+
+  findReceived(source: string, eventId: string): Promise<ReceivedEvent | null>;
 
   /** Inbox rows of a checkout that no transition consumed, oldest first. */
   unconsumed(id: string): Promise<readonly InboxEvent[]>;
+
+  /** The checkout's transfers, in order. */
+  ledger(contextId: string): Promise<readonly LedgerEntry[]>;
+
+  /** Checkouts that hold captured money in suspense for longer than `olderThanMs` (database's clock), the oldest first. */
+  unsettled(olderThanMs: number, limit: number): Promise<readonly UnsettledMoney[]>;
 
   /** Events without an acknowledgement, in order per checkout: the oldest one of each, at most `limit` checkouts. */
   unpublished(limit: number): Promise<readonly PublishedEvent[]>;

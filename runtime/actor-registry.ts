@@ -4,12 +4,13 @@ import type { CheckoutMachine } from "../machines/checkout.ts";
 import type { Store, StoredAnswer } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import { Audience } from "./audience.ts";
-import { CheckoutActor, type ActorState, type Message, type StopReason } from "./checkout-actor.ts";
+import { CheckoutActor, type Message, type StopReason } from "./checkout-actor.ts";
 import { Committer } from "./committer.ts";
 import type { LockKeeper } from "./lock-keeper.ts";
 import type { NodeLease } from "./node-lease.ts";
 import { revive } from "./revival.ts";
 import type { Counters, Log } from "./telemetry.ts";
+import type { ActorState } from "./transition-commit.ts";
 
 /** Another checkout's lock is waited for this often; then the fence alone decides. */
 const LOCK_TRIES_MAX = 3;
@@ -53,7 +54,7 @@ export class ActorRegistry {
 
   /** The first actor of a checkout that this node just created. */
   begin(id: string, state: ActorState): void {
-    this.add(id, state).tell({ kind: "command", event: { type: "START" } });
+    this.add(id, state).tell({ kind: "start" });
   }
 
   /** Brings a checkout that this node has claimed back to life. One that can't be is parked; the others go on. */
@@ -111,7 +112,7 @@ export class ActorRegistry {
       const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased });
       this.deps.counters.add("checkouts_resumed");
       // Created but never started: its node died between the two.
-      if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "command", event: { type: "START" } });
+      if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "start" });
       actor.resume(stored.signals);
     } catch (error) {
       await this.park(id, stored.fence, error);
@@ -165,8 +166,9 @@ export class ActorRegistry {
       if (reason.kind === "parked") await this.park(id, actor.fence, reason.error);
       // Still this node's own, under a newer fence: then it goes on with that.
       if (reason.kind === "refused") await this.adopt(id);
-      // Inbox rows and timers are durable and found again; a command lives only here.
-      for (const message of unread) if (message.kind === "command") await this.deliver(id, message);
+      // It rests, and something came in at the last moment: durable, so recovery would find it, but later.
+      const isCalled = reason.kind === "passivated" && (reason.signals > 0 || unread.length > 0);
+      if (isCalled) await this.notify(id);
     } catch (error) {
       this.lost(id, error);
     }

@@ -31,6 +31,19 @@ export class Audience {
     });
   }
 
+  /** Resolves at this node's next commit of this checkout, or after `waitMs`. */
+  nextTransition(id: string, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = () => {
+        cancel();
+        stop();
+        resolve();
+      };
+      const stop = this.watch((notice) => void (notice.executionContextId === id && settle()));
+      const cancel = this.deps.clock.after(waitMs, settle);
+    });
+  }
+
   announce(notice: TransitionNotice, answer: StoredAnswer | null): void {
     if (answer !== null) for (const settle of this.waiters.get(notice.executionContextId) ?? []) settle(answer);
     for (const watcher of this.watchers) {

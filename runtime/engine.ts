@@ -6,7 +6,6 @@
 import { createHash } from "node:crypto";
 import {
   createActor,
-  getNextTransitions,
   initialTransition,
   transition,
   type AnyMachineSnapshot,
@@ -137,8 +136,9 @@ export function runningSteps(machine: CheckoutMachine, snapshot: CheckoutSnapsho
   return Object.entries(children).map(([id, child]) => ({ id, src: child.src, input: child.snapshot.input }));
 }
 
-export function accepts(snapshot: CheckoutSnapshot, eventType: string): boolean {
-  return getNextTransitions(snapshot).some((candidate) => candidate.eventType === eventType);
+/** The timer that ends the wait for a payment. */
+export function isDeadline(timerId: string): boolean {
+  return timerId.startsWith("xstate.after.paymentDeadline.");
 }
 
 export type StepOutcome =

@@ -1,56 +1,33 @@
 /**
  * The specification's OrchestratorManager: manages execution contexts, runs their steps, keeps them
- * resumable. One actor per checkout, created, revived, fed and let go here.
+ * resumable. What a node does, from its start to its hand-over; one actor per checkout underneath.
  */
 import type { LockManager } from "../locking/lock-manager.ts";
 import type { CheckoutMachine } from "../machines/checkout.ts";
 import { initialContext, type CheckoutPolicy } from "../machines/context.ts";
-import { ConflictError, InvariantError, TransientError, ValidationError, type CheckoutError } from "../machines/errors.ts";
+import { InvariantError } from "../machines/errors.ts";
+import type { PaymentNewsEvent } from "../machines/events.ts";
 import { documentedStateOf, viewOf, type CheckoutView } from "../machines/view.ts";
 import type {
   CheckoutSummary,
-  CreateResult,
-  IdempotencyClaim,
   JournalEntry,
+  LedgerEntry,
+  Receipt,
   Store,
   StoredAnswer,
   StoredCheckout,
 } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
-import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutRules } from "../steps/services.ts";
 import { ActorRegistry } from "./actor-registry.ts";
-import { begin, dehydrate, hashContext, statePath, toPlainJson } from "./engine.ts";
+import { Commands, type AttemptCommand, type AttemptResult, type ResolveCommand } from "./commands.ts";
+import { Initiation, type InitiateCommand, type InitiateResult } from "./initiation.ts";
 import { LockKeeper } from "./lock-keeper.ts";
 import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
 import { revive } from "./revival.ts";
 import type { Counters, Log } from "./telemetry.ts";
 import type { TransitionNotice } from "./transition-notice.ts";
-
-/** How often a checkout that another node runs is looked at while a client waits for it. */
-const REMOTE_POLL_MS = 250;
-const RETRY_AFTER_DEFAULT_MS = 1_000;
-
-export interface InitiateCommand {
-  readonly caller: string;
-  readonly idempotencyKey: string;
-  /** Hash of the canonical body: the same key with another hash is refused. */
-  readonly requestHash: string;
-  readonly request: CheckoutRequest;
-  readonly traceparent: string | null;
-  /** How long to wait for a first answer. */
-  readonly waitMs: number;
-}
-
-/** What a client's initiate, first or repeated, comes to within its waiting time. */
-export type InitiateResult =
-  /** It waits for payment or has ended: the stored answer, byte for byte. */
-  | { readonly kind: "answered"; readonly executionContextId: string; readonly answer: StoredAnswer; readonly replayed: boolean }
-  /** It can't go on by itself: an operator is asked, and repeating the request helps nobody. */
-  | { readonly kind: "parked"; readonly view: CheckoutView }
-  /** It goes on in the background: still retrying, or still undoing. */
-  | { readonly kind: "unfinished"; readonly view: CheckoutView; readonly retryAfterMs: number };
 
 export interface StoredView {
   readonly caller: string;
@@ -71,6 +48,27 @@ export interface CheckoutOrchestrator {
   view(executionContextId: string): Promise<StoredView | null>;
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
   list(limit: number): Promise<readonly CheckoutSummary[]>;
+  /** Its money, double-entry, in order. */
+  ledger(executionContextId: string): Promise<readonly LedgerEntry[]>;
+  /**
+   * Undoes a checkout before its pivot; on one that is undone or being undone a no-op. The checkout once it is undone,
+   * or as it stands after `waitMs`. ConflictError NOT_CANCELLABLE past the pivot; TransientError RETRY_SCHEDULED when
+   * it was not heard in time: the request is kept, and the same call joins it.
+   */
+  cancel(executionContextId: string, waitMs: number): Promise<CheckoutView>;
+  /**
+   * Another attempt on the same payment request, once per (checkout, key). The checkout once it waits again or has
+   * ended, or as it stands after `waitMs`: the last attempt declined reads as a rollback with PAYMENT_DECLINED.
+   * ConflictError PAYMENT_NOT_EXPECTED, ALREADY_PAID, IDEMPOTENCY_KEY_REUSED; TransientError RETRY_SCHEDULED as above.
+   */
+  attemptPayment(command: AttemptCommand): Promise<AttemptResult>;
+  /**
+   * An operator took care by hand of one undo that can't be done, or of one capture that can't be given back, once per
+   * (checkout, key). ConflictError NOTHING_TO_RESOLVE, IDEMPOTENCY_KEY_REUSED; TransientError RETRY_SCHEDULED as above.
+   */
+  resolve(command: ResolveCommand): Promise<CheckoutView>;
+  /** Keeps a payment event in the inbox, then tells its checkout. Resolves when it is durable, whoever applies it. */
+  receivePayment(source: string, event: PaymentNewsEvent): Promise<Receipt>;
   /** Every transition that this node commits from now on; returns how to stop. */
   watch(listener: (notice: TransitionNotice) => void): () => void;
   /** Readiness of the node's own part: holds its lease and accepts new checkouts. */
@@ -104,6 +102,8 @@ export class Orchestrator implements CheckoutOrchestrator {
   private readonly recovery: Recovery;
   private readonly actors: ActorRegistry;
   private readonly lockKeeper: LockKeeper;
+  private readonly initiation: Initiation;
+  private readonly commands: Commands;
   private isStarted = false;
 
   constructor(private readonly deps: OrchestratorDeps) {
@@ -117,6 +117,13 @@ export class Orchestrator implements CheckoutOrchestrator {
       isResident: (id) => this.actors.has(id),
       adopt: (id) => this.actors.adopt(id),
     });
+    const waiting = { ...deps, actors: this.actors, view: (id: string) => this.view(id) };
+    this.initiation = new Initiation({
+      ...waiting,
+      nodeId: () => this.lease.nodeId,
+      isAccepting: () => this.isAccepting(),
+    });
+    this.commands = new Commands(waiting);
   }
 
   /** The part of the acquireLocks step that only the runtime can do: the DLM's locks, held and renewed by this node. */
@@ -151,19 +158,27 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.isStarted && this.lease.isHeld();
   }
 
-  async initiate(command: InitiateCommand): Promise<InitiateResult> {
-    const claim = await this.findClaim(command);
-    if (claim !== null) return this.join(command, claim);
-    if (!this.isAccepting()) throw new TransientError("DRAINING", "This node takes no new checkouts. Send the request again.");
-    if (this.actors.size >= this.deps.residentMax) {
-      throw new TransientError("OVERLOADED", "This node runs as many checkouts as it can. Send the request again later.");
-    }
-    const { cart, user } = command.request;
-    const conflict = await this.deps.store.findCartConflict(cart.cartId, cart.version);
-    if (conflict !== null) return this.joinOrThrow(command, cartConflict(conflict, user.userId));
-    const violations = await this.deps.rules.check(command.request);
-    if (violations.length > 0) return this.joinOrThrow(command, new ValidationError(violations));
-    return this.create(command);
+  initiate(command: InitiateCommand): Promise<InitiateResult> {
+    return this.initiation.initiate(command);
+  }
+
+  cancel(executionContextId: string, waitMs: number): Promise<CheckoutView> {
+    return this.commands.cancel(executionContextId, waitMs);
+  }
+
+  attemptPayment(command: AttemptCommand): Promise<AttemptResult> {
+    return this.commands.attemptPayment(command);
+  }
+
+  resolve(command: ResolveCommand): Promise<CheckoutView> {
+    return this.commands.resolve(command);
+  }
+
+  async receivePayment(source: string, event: PaymentNewsEvent): Promise<Receipt> {
+    const { data } = event;
+    const receipt = await this.deps.store.receivePayment(source, data.eventId, data.pcrId, { ...event });
+    if (receipt.isNew && receipt.contextId !== null) this.wake(receipt.contextId);
+    return receipt;
   }
 
   async view(executionContextId: string): Promise<StoredView | null> {
@@ -191,6 +206,10 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.deps.store.history(executionContextId, afterSeq, limit);
   }
 
+  ledger(executionContextId: string): Promise<readonly LedgerEntry[]> {
+    return this.deps.store.ledger(executionContextId);
+  }
+
   list(limit: number): Promise<readonly CheckoutSummary[]> {
     return this.deps.store.list(limit);
   }
@@ -199,132 +218,15 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.actors.audience.watch(listener);
   }
 
-  /** Tells a checkout something; wakes it when it rests. False = another node runs it, or it is parked. */
-  deliver(executionContextId: string, event: { readonly type: string; readonly [field: string]: unknown }): Promise<boolean> {
-    return this.actors.deliver(executionContextId, { kind: "command", event });
-  }
-
   /** Something waits in the inbox of this checkout. Its rows are durable: whoever misses this call finds them by itself. */
   notify(executionContextId: string): Promise<void> {
     return this.actors.notify(executionContextId);
   }
 
-  private async create(command: InitiateCommand): Promise<InitiateResult> {
-    const { request } = command;
-    const id = this.deps.ids.next("ctx");
-    const identity = { executionContextId: id, userId: request.user.userId, cartId: request.cart.cartId };
-    const input = { ...identity, cartVersion: request.cart.version, policy: this.deps.policy };
-    const snapshot = begin(this.deps.machine, input);
-    const path = statePath(snapshot);
-    const result = await this.deps.store.create({
-      id,
-      caller: command.caller,
-      userId: input.userId,
-      cartId: input.cartId,
-      cartVersion: input.cartVersion,
-      idempotencyKey: command.idempotencyKey,
-      requestHash: command.requestHash,
-      request: toPlainJson(request),
-      machineVersion: this.deps.machine.version ?? "",
-      machineHash: this.deps.machineHash,
-      traceparent: command.traceparent,
-      state: documentedStateOf(path),
-      status: "PROCESSING",
-      owner: this.lease.nodeId,
-      commitId: this.deps.ids.next("cmt"),
-      entry: {
-        seq: 1,
-        at: this.deps.clock.now(),
-        event: { type: "xstate.init", input },
-        from: null,
-        to: path,
-        contextHash: hashContext(snapshot),
-      },
-      checkpoint: { snapshot: dehydrate(this.deps.machine, snapshot), timers: {} },
+  /** Whoever brought the event has done its part once it is durable; recovery finds what this call can't reach. */
+  private wake(executionContextId: string): void {
+    this.notify(executionContextId).catch((error: unknown) => {
+      this.deps.log.warn({ executionContextId, err: error }, "A checkout could not be told of its event; recovery tells it");
     });
-    if (result.kind === "exists") return this.join(command, result.claim);
-    if (result.kind !== "created") throw cartConflict(result, request.user.userId);
-    this.actors.begin(id, { snapshot, timers: {}, seq: 1, fence: result.fence, isReleased: false });
-    return this.awaitAnswer(command, id);
-  }
-
-  private findClaim({ caller, idempotencyKey }: InitiateCommand): Promise<IdempotencyClaim | null> {
-    return this.deps.store.findClaim(caller, idempotencyKey);
-  }
-
-  /** What stands in the way may be this key's own first call, which claimed the cart or took the last slot a moment ago. */
-  private async joinOrThrow(command: InitiateCommand, refusal: CheckoutError): Promise<InitiateResult> {
-    const claim = await this.findClaim(command);
-    if (claim === null) throw refusal;
-    return this.join(command, claim);
-  }
-
-  private async join(command: InitiateCommand, claim: IdempotencyClaim): Promise<InitiateResult> {
-    if (claim.requestHash !== command.requestHash) {
-      throw new ConflictError(
-        "IDEMPOTENCY_KEY_REUSED",
-        "This Idempotency-Key was used for another request. Use a new key for a new checkout.",
-      );
-    }
-    if (claim.answer === null) return this.awaitAnswer(command, claim.contextId);
-    return { kind: "answered", executionContextId: claim.contextId, answer: claim.answer, replayed: true };
-  }
-
-  /** Waits for this node's own commit; where another node runs the checkout, looks at the store now and then. */
-  private async awaitAnswer(command: InitiateCommand, id: string): Promise<InitiateResult> {
-    const deadline = this.deps.clock.now() + command.waitMs;
-    for (;;) {
-      const remainingMs = deadline - this.deps.clock.now();
-      const answer = await this.actors.audience.nextAnswer(id, Math.max(0, Math.min(remainingMs, this.waitSlice(id))));
-      if (answer !== null) return { kind: "answered", executionContextId: id, answer, replayed: false };
-      // The claim is read last: an answer that was stored between the two is found here.
-      const claim = await this.findClaim(command);
-      if (claim?.answer) return { kind: "answered", executionContextId: id, answer: claim.answer, replayed: true };
-      if (this.deps.clock.now() >= deadline) return this.unfinished(id);
-    }
-  }
-
-  private waitSlice(id: string): number {
-    return this.actors.has(id) ? Number.POSITIVE_INFINITY : REMOTE_POLL_MS;
-  }
-
-  private async unfinished(id: string): Promise<InitiateResult> {
-    const stored = await this.view(id);
-    if (stored === null) throw new TransientError("RETRY_SCHEDULED", "The checkout goes on. Send the same request again.");
-    if (stored.parkedReason !== null) return { kind: "parked", view: stored.view };
-    const wakeAt = this.actors.wakeAt(id);
-    const retryAfterMs =
-      wakeAt === null ? RETRY_AFTER_DEFAULT_MS : Math.max(RETRY_AFTER_DEFAULT_MS, wakeAt - this.deps.clock.now());
-    return { kind: "unfinished", view: stored.view, retryAfterMs };
-  }
-}
-
-type CartConflict = Exclude<CreateResult, { readonly kind: "created" | "exists" }>;
-
-/** The id of the checkout in the way is told only to its own user. */
-function cartConflict(conflict: CartConflict, userId: string): CheckoutError {
-  switch (conflict.kind) {
-    case "cart_busy":
-      return new ConflictError(
-        "CHECKOUT_IN_PROGRESS",
-        "This cart is being checked out. Follow that checkout, or wait until it ends.",
-        {
-          details: conflict.userId === userId ? { executionContextId: conflict.contextId } : {},
-        },
-      );
-    case "cart_completed":
-      return new ConflictError(
-        "CART_ALREADY_CHECKED_OUT",
-        "This version of the cart was already bought. Change the cart to buy again.",
-        { details: conflict.userId === userId ? { executionContextId: conflict.contextId } : {} },
-      );
-    case "cart_stale":
-      return new ConflictError(
-        "CART_VERSION_STALE",
-        "The cart has changed since. Load it again and check out its newest version.",
-        {
-          details: { highestSeen: conflict.highestSeen },
-        },
-      );
   }
 }

@@ -16,6 +16,11 @@ export const COUNTER_NAMES = [
   "locks_unavailable",
   "events_published",
   "publish_failures",
+  "payment_events_stored",
+  "payment_events_duplicate",
+  "payment_events_unmatched",
+  "payment_events_ignored",
+  "payment_events_refused",
 ] as const;
 export type CounterName = (typeof COUNTER_NAMES)[number];
 

@@ -10,7 +10,7 @@
  * moved because of this call. A decline is a status, not an error.
  */
 import type { Capture, NextAction } from "../machines/context.ts";
-import type { PaymentNotice } from "../machines/events.ts";
+import type { PaymentNewsEvent, PaymentNotice } from "../machines/events.ts";
 
 export interface PaymentProvider {
   readonly name: string;
@@ -21,8 +21,13 @@ export interface PaymentProvider {
   /** Cancels what isn't captured, then answers the charge as it stands; a captured one is left as it is. */
   cancel(reference: ChargeReference): Promise<Charge>;
   retrieve(reference: ChargeReference): Promise<Charge>;
-  /** Gives back all that is still held of one capture. Refunded already is a success. Resolves when it is accepted. */
+  /**
+   * Gives back all that is still held of one capture. Refunded already is a success. Resolves when it is accepted,
+   * or with what became since of the refund under this key: one that failed later is never paid again by its old key.
+   */
   refund(request: RefundRequest): Promise<ProviderRefund>;
+  /** Every charge, for reconciliation, a page at a time in the order of ids. A page that isn't full may not be the last: an empty one is. */
+  listCharges(page: ChargePage): Promise<readonly ListedCharge[]>;
 }
 
 export interface ChargeRequest {
@@ -67,12 +72,29 @@ export interface RefundRequest {
 
 export interface ProviderRefund {
   readonly refundId: string;
+  /** failed: accepted once, then sent back by the bank, so the provider holds the money again. */
+  readonly status: "accepted" | "failed";
+}
+
+export interface ChargePage {
+  /** The last id of the page before. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** A charge with the references that we gave it. */
+export interface ListedCharge extends Charge {
+  readonly executionContextId: string;
+  readonly pcrId: string;
+  readonly attemptId: string;
+  readonly currency: string;
+  /** When its money last moved, in either direction, in milliseconds since the epoch; null = never. */
+  readonly movedAt: number | null;
 }
 
 /** An event as the provider sends it: the body of POST /orchestration/payments/events. */
 export interface ProviderEvent {
-  readonly type:
-    "payment_collection_requirement_success" | "payment_collection_requirement_failed" | "payment_collection_requirement_expired";
+  readonly type: PaymentNewsEvent["type"];
   readonly timestamp: string;
   readonly data: PaymentNotice & { readonly code?: string };
 }

@@ -2,15 +2,14 @@
  * What we know of payments, on our own tables. Every transaction here locks the PCR's row first: it is
  * what a reversal and a delayed original meet on.
  */
-import { and, asc, eq, isNull, lt, sql } from "drizzle-orm";
-import type { Capture, PaymentOutcome, Refund, RefundReason } from "../machines/context.ts";
+import { and, asc, eq, lt, sql } from "drizzle-orm";
+import type { Capture, PaymentOutcome } from "../machines/context.ts";
 import { TerminalError } from "../machines/errors.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
 import {
   paymentAttempts,
   paymentCaptures,
   paymentCollectionRequirements as pcrs,
-  paymentRefunds,
   type AttemptStatus,
 } from "../persistence/order-schema.ts";
 import type { Ids } from "../steps/ports.ts";
@@ -22,11 +21,6 @@ export type AttemptRow = typeof paymentAttempts.$inferSelect;
 export interface OpenedAttempt {
   readonly pcrId: string;
   readonly attemptId: string;
-}
-
-export interface BegunRefund {
-  readonly refund: Refund;
-  readonly isAccepted: boolean;
 }
 
 export class PaymentRecords {
@@ -115,11 +109,6 @@ export class PaymentRecords {
     return row;
   }
 
-  async executionContextOf(pcrId: string): Promise<string | null> {
-    const [row] = await this.database.orm.select({ contextId: pcrs.contextId }).from(pcrs).where(eq(pcrs.id, pcrId));
-    return row?.contextId ?? null;
-  }
-
   async pcrOf(executionContextId: string): Promise<PcrRow | null> {
     const [row] = await this.database.orm.select().from(pcrs).where(eq(pcrs.contextId, executionContextId));
     return row ?? null;
@@ -170,69 +159,23 @@ export class PaymentRecords {
     await this.database.transaction(async (tx) => {
       const pcr = await lockPcr(tx, attempt.pcrId);
       for (const capture of captures) await rememberCapture(tx, pcr, capture);
+      if (attempt.status === status) return;
       await tx
         .update(paymentAttempts)
         .set({ status, updatedAt: sql`now()` })
         .where(eq(paymentAttempts.id, attempt.id));
     });
   }
-
-  /** The intent, durable before the provider is asked. Answers the refund under this key, whoever began it. */
-  async beginRefund(key: string, pcrId: string, capture: Capture, reason: RefundReason): Promise<BegunRefund> {
-    const id = this.ids.next("rfd");
-    return this.database.transaction(async (tx) => {
-      const pcr = await lockPcr(tx, pcrId);
-      await rememberCapture(tx, pcr, capture);
-      const { pspReference, amount, currency } = capture;
-      await tx
-        .insert(paymentRefunds)
-        .values({ key, id, pcrId, contextId: pcr.contextId, pspReference, amount, currency, reason })
-        .onConflictDoNothing();
-      const [row] = await tx.select().from(paymentRefunds).where(eq(paymentRefunds.key, key));
-      if (row === undefined) throw new TerminalError("REFUND_UNKNOWN", `The refund ${key} vanished while it was begun.`);
-      return begunRefundOf(row);
-    });
-  }
-
-  /** Counts the money once, however often the acceptance is reported. */
-  async acceptRefund(key: string, pcrId: string, refund: Refund, providerRefundId: string | null): Promise<void> {
-    await this.database.transaction(async (tx) => {
-      await lockPcr(tx, pcrId);
-      const accepted = await tx
-        .update(paymentRefunds)
-        .set({ acceptedAt: sql`now()`, providerRefundId })
-        .where(and(eq(paymentRefunds.key, key), isNull(paymentRefunds.acceptedAt)))
-        .returning({ key: paymentRefunds.key });
-      if (accepted.length === 0) return;
-      await tx
-        .update(paymentCaptures)
-        .set({ refundedAmount: sql`${paymentCaptures.refundedAmount} + ${refund.amount}` })
-        .where(and(eq(paymentCaptures.pcrId, pcrId), eq(paymentCaptures.pspReference, refund.pspReference)));
-      await tx
-        .update(pcrs)
-        .set({ refundedAmount: sql`${pcrs.refundedAmount} + ${refund.amount}` })
-        .where(eq(pcrs.id, pcrId));
-    });
-  }
-
-  /** All that were begun; one that isn't accepted may have been made, its answer lost. */
-  async refunds(pcrId: string): Promise<readonly BegunRefund[]> {
-    const rows = await this.database.orm
-      .select()
-      .from(paymentRefunds)
-      .where(eq(paymentRefunds.pcrId, pcrId))
-      .orderBy(asc(paymentRefunds.createdAt), asc(paymentRefunds.id));
-    return rows.map(begunRefundOf);
-  }
 }
 
-async function lockPcr(tx: Orm, pcrId: string): Promise<PcrRow> {
+/** What a refund, an attempt and a reversal of one payment requirement meet on. */
+export async function lockPcr(tx: Orm, pcrId: string): Promise<PcrRow> {
   const [pcr] = await tx.select().from(pcrs).where(eq(pcrs.id, pcrId)).for("update");
   if (pcr === undefined) throw pcrUnknown(pcrId);
   return pcr;
 }
 
-async function rememberCapture(tx: Orm, pcr: PcrRow, capture: Capture): Promise<void> {
+export async function rememberCapture(tx: Orm, pcr: PcrRow, capture: Capture): Promise<void> {
   const { pspReference, amount, currency } = capture;
   const fresh = await tx
     .insert(paymentCaptures)
@@ -244,11 +187,6 @@ async function rememberCapture(tx: Orm, pcr: PcrRow, capture: Capture): Promise<
     .update(pcrs)
     .set({ capturedAmount: sql`${pcrs.capturedAmount} + ${amount}` })
     .where(eq(pcrs.id, pcr.id));
-}
-
-function begunRefundOf(row: typeof paymentRefunds.$inferSelect): BegunRefund {
-  const { id, pspReference, amount, currency, reason } = row;
-  return { refund: { refundId: id, pspReference, amount, currency, reason }, isAccepted: row.acceptedAt !== null };
 }
 
 export function reversed(pcrId: string): TerminalError {

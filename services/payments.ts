@@ -1,21 +1,14 @@
-import type {
-  Capture,
-  OwedRefund,
-  PaymentAttempt,
-  PaymentOutcome,
-  PaymentReport,
-  Refund,
-  RefundReason,
-} from "../machines/context.ts";
+import type { OwedRefund, PaymentAttempt, PaymentOutcome, PaymentReport, Refund } from "../machines/context.ts";
 import { TerminalError, TransientError } from "../machines/errors.ts";
-import { refundKey } from "../machines/keys.ts";
 import type { Database } from "../persistence/connect.ts";
 import type { Ids } from "../steps/ports.ts";
-import type { Call, PaymentRequest, Payments } from "../steps/services.ts";
+import type { Call, PaymentRequest, Payments, Reversal } from "../steps/services.ts";
 import { EffectLog } from "./effect-log.ts";
 import { attemptStatusOf, heldCaptures, outcomeOf, reportOf, type AttemptCharge } from "./payment-outcome.ts";
 import type { Charge, PaymentProvider } from "./payment-provider.ts";
 import { PaymentRecords, reversed, type AttemptRow, type OpenedAttempt, type PcrRow } from "./payment-records.ts";
+import { PaymentRefunds, refundsDue } from "./payment-refunds.ts";
+import { RefundRecords } from "./refund-records.ts";
 
 export interface PaymentDeps {
   readonly database: Database;
@@ -32,11 +25,13 @@ export class SqlPayments implements Payments {
   readonly #provider: PaymentProvider;
   readonly #effects: EffectLog;
   readonly #records: PaymentRecords;
+  readonly #refunds: PaymentRefunds;
 
   constructor(deps: PaymentDeps) {
     this.#provider = deps.provider;
     this.#effects = new EffectLog(deps.database);
     this.#records = new PaymentRecords(deps.database, deps.ids);
+    this.#refunds = new PaymentRefunds(deps.provider, new RefundRecords(deps.database, deps.ids));
   }
 
   async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }> {
@@ -54,7 +49,7 @@ export class SqlPayments implements Payments {
     if (pcr.reversedAt !== null) throw reversed(pcr.id);
     // A repeated call goes on with its own attempt: the earlier ones were closed before it was opened.
     if (!(await this.#records.hasAttempt(call.key))) {
-      const earlier = await this.#close(pcr, call.signal, call.round);
+      const earlier = await this.#close(pcr, await this.#records.attempts(pcr.id, call.round), call.signal);
       const report = reportOf(pcr, earlier);
       if (report?.outcome.kind === "captured") return { pcrId: pcr.id, attemptId: report.attemptId, outcome: report.outcome };
     }
@@ -63,11 +58,6 @@ export class SqlPayments implements Payments {
       before: null,
     }));
     return this.#collect(opened, call.signal);
-  }
-
-  /** Whose PCR it is, for an event that names only the PCR; null = not ours, or not yet known. */
-  executionContextOf(pcrId: string): Promise<string | null> {
-    return this.#records.executionContextOf(pcrId);
   }
 
   async getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport> {
@@ -81,43 +71,41 @@ export class SqlPayments implements Payments {
     return reportOf(pcr, found) ?? noAttempt(pcr);
   }
 
-  /** Our record of the attempts that an event settled, brought in line with the provider's. */
   async recordSettlement(call: Call & { readonly pcrId: string }): Promise<void> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
-    for (const attempt of await this.#records.attempts(pcr.id)) {
-      if (attempt.status === "CAPTURED" || attempt.chargeId === null) continue;
-      const charge = await this.#provider.retrieve({ chargeId: attempt.chargeId });
-      await this.#records.recordClosed(attempt, attemptStatusOf(charge), charge.captures);
-    }
+    const attempts = await this.#records.attempts(pcr.id);
+    // Those that an event settled among them: cancelling what is captured changes nothing and says that it is captured.
+    await this.#close(
+      pcr,
+      attempts.filter(({ status }) => status !== "CAPTURED"),
+      call.signal,
+    );
   }
 
   async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
-    return reportOf(pcr, await this.#close(pcr, call.signal)) ?? noAttempt(pcr);
+    const closed = await this.#close(pcr, await this.#records.attempts(pcr.id), call.signal);
+    return reportOf(pcr, closed) ?? noAttempt(pcr);
   }
 
-  async reversePaymentRequest(
-    call: Call & { readonly owed: readonly OwedRefund[] },
-  ): Promise<{ readonly refunds: readonly Refund[] }> {
+  async reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal> {
     await this.#effects.undo<OpenedAttempt>(REQUEST, call, async (tx) => {
       await this.#records.markReversed(tx, call.executionContextId);
       return { conflicts: [] };
     });
     const pcr = await this.#records.pcrOf(call.executionContextId);
-    if (pcr === null) return { refunds: [] };
+    if (pcr === null) return { pcrId: null, refunds: [] };
     for (let pass = 1; pass <= REVERSAL_PASSES_MAX; pass++) {
       if (await this.#reverseOnce(pcr, call)) continue;
-      const begun = await this.#records.refunds(pcr.id);
-      return { refunds: begun.map(({ refund }) => refund) };
+      const standing = await this.#refunds.standing(pcr);
+      return { pcrId: pcr.id, refunds: standing.map(({ refund }) => refund) };
     }
     throw new TransientError("REVERSAL_INCOMPLETE", `The provider still holds money of ${pcr.id}. Reverse it again.`);
   }
 
-  async refundCapture(
-    call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason },
-  ): Promise<Refund> {
+  async refundCapture(call: Call & { readonly pcrId: string; readonly owed: OwedRefund }): Promise<Refund> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
-    return this.#refund(pcr, call.key, call.capture, call.reason, call.signal);
+    return this.#refunds.giveBack(pcr, call.owed, call.signal);
   }
 
   /** Charges an opened attempt under its key, or finds out what an earlier try under that key came to. */
@@ -169,10 +157,10 @@ export class SqlPayments implements Payments {
     }
   }
 
-  /** Cancels what isn't captured, of all attempts or of those before a round; says what the provider then answers. */
-  async #close(pcr: PcrRow, signal?: AbortSignal, beforeRound?: number): Promise<readonly AttemptCharge[]> {
+  /** Cancels what isn't captured of these attempts; says what the provider then answers. */
+  async #close(pcr: PcrRow, attempts: readonly AttemptRow[], signal?: AbortSignal): Promise<readonly AttemptCharge[]> {
     const closed: AttemptCharge[] = [];
-    for (const attempt of await this.#records.attempts(pcr.id, beforeRound)) {
+    for (const attempt of attempts) {
       const chargeId = await this.#chargeId(pcr, attempt, signal);
       const charge = chargeId === null ? null : await this.#provider.cancel({ chargeId, ...withSignal(signal) });
       if (!isFree(pcr)) await this.#records.recordClosed(attempt, attemptStatusOf(charge), charge?.captures ?? []);
@@ -183,43 +171,17 @@ export class SqlPayments implements Payments {
 
   /** One look at the provider's truth; true = there was something to give back or to wait for, so look again. */
   async #reverseOnce(pcr: PcrRow, call: Call & { readonly owed: readonly OwedRefund[] }): Promise<boolean> {
-    const closed = await this.#close(pcr, call.signal);
-    const reasons = new Map(call.owed.map((owed) => [owed.pspReference, owed.reason]));
-    const begun = await this.#records.refunds(pcr.id);
-    const refunded = new Set(begun.filter((one) => one.isAccepted).map((one) => one.refund.pspReference));
-    // Also what the provider no longer shows as held: a refund whose answer was lost must still become known,
-    // and an owed capture is one of which an event that we believed said that it was taken.
-    const candidates = [...closed.flatMap(heldCaptures), ...call.owed, ...begun.map((one) => one.refund)];
-    const held = new Map<string, Capture>(candidates.map((one) => [one.pspReference, one]));
+    const closed = await this.#close(pcr, await this.#records.attempts(pcr.id), call.signal);
+    const standing = await this.#refunds.standing(pcr);
     const isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
-    const due = [...held.values()].filter(({ pspReference, amount }) => amount > 0 && !refunded.has(pspReference));
+    const due = refundsDue(closed.flatMap(heldCaptures), call.owed, standing);
     const failures: unknown[] = [];
-    for (const capture of due) {
-      const reason = reasons.get(capture.pspReference) ?? "ROLLBACK";
-      const refund = this.#refund(pcr, refundKey(pcr.contextId, capture.pspReference), capture, reason, call.signal);
+    for (const owed of due) {
       // One that can't be given back must not keep the others.
-      await refund.catch((error: unknown) => failures.push(error));
+      await this.#refunds.giveBack(pcr, owed, call.signal).catch((error: unknown) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
     return isUnfinished || due.length > 0;
-  }
-
-  async #refund(
-    pcr: PcrRow,
-    key: string,
-    capture: Capture,
-    reason: RefundReason,
-    signal: AbortSignal | undefined,
-  ): Promise<Refund> {
-    const { refund, isAccepted } = await this.#records.beginRefund(key, pcr.id, capture, reason);
-    if (isAccepted) return refund;
-    signal?.throwIfAborted();
-    const accepted =
-      refund.amount === 0
-        ? null
-        : await this.#provider.refund({ key, pcrId: pcr.id, pspReference: refund.pspReference, ...withSignal(signal) });
-    await this.#records.acceptRefund(key, pcr.id, refund, accepted?.refundId ?? null);
-    return refund;
   }
 }
 

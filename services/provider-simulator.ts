@@ -1,12 +1,14 @@
-import { and, asc, desc, eq, gt } from "drizzle-orm";
+import { and, asc, eq, gt } from "drizzle-orm";
 import { TransientError } from "../machines/errors.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
 import { providerCharges } from "../persistence/order-schema.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type {
   Charge,
+  ChargePage,
   ChargeReference,
   ChargeRequest,
+  ListedCharge,
   PaymentProvider,
   ProviderEvent,
   ProviderRefund,
@@ -15,6 +17,7 @@ import type {
 import { SimulatorEvents, type SendEvent } from "./simulator-events.ts";
 import { LATE_DELAY_MS, reactionOf } from "./simulator-instruments.ts";
 import * as ledger from "./simulator-ledger.ts";
+import { giveBack } from "./simulator-refunds.ts";
 
 export interface SimulatorDeps {
   readonly database: Database;
@@ -22,15 +25,9 @@ export interface SimulatorDeps {
   readonly clock: Clock;
 }
 
-/** One line of the ledger, for reconciliation. */
-export interface LedgerCharge {
-  readonly chargeId: string;
+/** One line of the simulator's own ledger. */
+export interface LedgerCharge extends ListedCharge {
   readonly key: string;
-  readonly executionContextId: string;
-  readonly pcrId: string;
-  readonly attemptId: string;
-  readonly status: Charge["status"];
-  readonly currency: string;
   readonly authorised: number;
   readonly captured: number;
   readonly refunded: number;
@@ -96,38 +93,34 @@ export class SimulatedProvider implements PaymentProvider {
 
   async refund(request: RefundRequest): Promise<ProviderRefund> {
     const id = this.#ids.next("rfd");
-    const { key, pcrId, pspReference } = request;
-    const refundId = await this.#database.transaction((tx) => ledger.giveBack(tx, { id, key, pcrId, pspReference }));
-    return { refundId };
+    return this.#database.transaction((tx) => giveBack(tx, id, request, this.#clock.now()));
   }
 
   /**
    * A success that somebody else announced with a valid signature: the money is taken, also when the
-   * charge was cancelled or failed before. Idempotent by (pcrId, pspReference). False: no such charge.
+   * charge was cancelled or failed before. Idempotent by (pcrId, pspReference).
+   *
+   * False: the payment requirement has no charge yet (the event was faster than the answer to `create`). The money is
+   * kept, and the first confirmation, cancellation or retrieval of a charge of that requirement takes it over under
+   * its lock: it then reads as captured, so it is neither charged nor cancelled, and a reversal gives it back.
+   * It can also be refunded before.
    */
   async recordAuthenticatedSuccess(event: ProviderEvent): Promise<boolean> {
     if (event.type !== "payment_collection_requirement_success") return false;
     const { pcrId, attemptId, pspReference, amount, currency } = event.data;
+    const capture = { pspReference, amount, currency };
+    const now = this.#clock.now();
     return this.#database.transaction(async (tx) => {
-      const ofPcr = eq(providerCharges.pcrId, pcrId);
+      const charges = await ledger.lockChargesOf(tx, pcrId);
       // An attempt named wrongly doesn't make the money vanish: it is then booked on the latest one.
-      const charges = await tx
-        .select()
-        .from(providerCharges)
-        .where(ofPcr)
-        .orderBy(desc(providerCharges.createdAt), desc(providerCharges.id))
-        .for("update");
       const charge = charges.find((one) => one.attemptId === attemptId) ?? charges[0];
-      if (charge === undefined) return false;
-      await ledger.addCapture(tx, charge, { pspReference, amount, currency }, this.#clock.now());
-      return true;
+      if (charge === undefined) await ledger.addEarlyCapture(tx, pcrId, capture, now);
+      else await ledger.addCapture(tx, await ledger.takeOver(tx, charge), capture, { at: now, now });
+      return charge !== undefined;
     });
   }
 
-  /** In the order of their ids, a page at a time. */
-  async listCharges(
-    page: { readonly after?: string; readonly limit?: number; readonly pcrId?: string } = {},
-  ): Promise<readonly LedgerCharge[]> {
+  async listCharges(page: ChargePage & { readonly pcrId?: string } = {}): Promise<readonly LedgerCharge[]> {
     const rows = await this.#database.orm
       .select()
       .from(providerCharges)
@@ -138,15 +131,16 @@ export class SimulatedProvider implements PaymentProvider {
         ),
       )
       .orderBy(asc(providerCharges.id))
-      .limit(page.limit ?? PAGE_MAX);
-    return rows.map((row) => ({
-      chargeId: row.id,
+      .limit(Math.min(page.limit ?? PAGE_MAX, PAGE_MAX));
+    const charges = await ledger.chargesOf(this.#database.orm, rows, this.#clock.now());
+    return rows.map((row, index) => ({
+      ...(charges[index] as Charge),
       key: row.key,
       executionContextId: row.contextId,
       pcrId: row.pcrId,
       attemptId: row.attemptId,
-      status: row.status,
       currency: row.currency,
+      movedAt: row.movedAt?.getTime() ?? null,
       authorised: row.authorisedAmount,
       captured: row.capturedAmount,
       refunded: row.refundedAmount,
@@ -173,7 +167,7 @@ export class SimulatedProvider implements PaymentProvider {
         await ledger.setStatus(tx, row.id, "declined", { declineCode: reaction.code });
         return null;
       case "capture":
-        await ledger.addCapture(tx, row, { pspReference: row.id, amount: row.amount, currency: row.currency }, now);
+        await ledger.addCapture(tx, row, { pspReference: row.id, amount: row.amount, currency: row.currency }, { at: now, now });
         return reaction.isReplyLost
           ? new TransientError("PROVIDER_TIMEOUT", "The payment provider's reply didn't arrive. Repeat the call under its key.")
           : null;

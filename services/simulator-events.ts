@@ -3,11 +3,13 @@
  * a restart; several nodes may pump, each event is claimed by one at a time and sent at least once.
  */
 import { and, asc, eq, inArray, isNull, lt, lte, sql } from "drizzle-orm";
+import type { Capture } from "../machines/context.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
 import { providerSends } from "../persistence/order-schema.ts";
 import type { Clock } from "../steps/ports.ts";
 import type { ProviderEvent } from "./payment-provider.ts";
 import { addCapture, hasCapture, lockCharge, setStatus, type ChargeRow, type SendRow } from "./simulator-ledger.ts";
+import { takeBackRefund } from "./simulator-refunds.ts";
 
 /** Hands an event to the receiver; rejects when it isn't known to be stored there. Then it is sent again. */
 export type SendEvent = (event: ProviderEvent) => Promise<void>;
@@ -92,19 +94,29 @@ export class SimulatorEvents {
   async #happen(row: SendRow): Promise<ProviderEvent | null> {
     return this.#database.transaction(async (tx) => {
       const charge = await lockCharge(tx, row.chargeId);
-      const isOpen = charge.status === "requires_action" || (charge.status === "cancelled" && row.isLate);
-      const at = row.occursAt.getTime();
-      if (row.type === "payment_collection_requirement_failed") {
-        if (isOpen)
-          await setStatus(tx, charge.id, "declined", { declineCode: BANK_DECLINED, nextAction: null, authorisedAmount: 0 });
-        else if (charge.status !== "declined") return giveUp(tx, row);
-      } else if (isOpen) {
-        await addCapture(tx, charge, { pspReference: charge.id, amount: charge.amount, currency: charge.currency }, at);
-      } else if (!(await hasCapture(tx, charge, charge.id))) {
-        return giveUp(tx, row);
-      }
-      return eventOf(charge, row);
+      if (row.type === "payment_refund_failed") return this.#failRefund(tx, charge, row);
+      const isTrue = await this.#decide(tx, charge, row);
+      return isTrue ? eventOf(charge, row) : giveUp(tx, row);
     });
+  }
+
+  async #decide(tx: Orm, charge: ChargeRow, row: SendRow): Promise<boolean> {
+    const isOpen = charge.status === "requires_action" || (charge.status === "cancelled" && row.isLate);
+    if (row.type === "payment_collection_requirement_failed") {
+      if (!isOpen) return charge.status === "declined";
+      await setStatus(tx, charge.id, "declined", { declineCode: BANK_DECLINED, nextAction: null, authorisedAmount: 0 });
+      return true;
+    }
+    if (!isOpen) return hasCapture(tx, charge, charge.id);
+    const capture = { pspReference: charge.id, amount: charge.amount, currency: charge.currency };
+    await addCapture(tx, charge, capture, { at: row.occursAt.getTime(), now: this.#clock.now() });
+    return true;
+  }
+
+  async #failRefund(tx: Orm, charge: ChargeRow, row: SendRow): Promise<ProviderEvent | null> {
+    if (row.refundId === null) return giveUp(tx, row);
+    const refund = await takeBackRefund(tx, row.refundId, this.#clock.now());
+    return eventOf(charge, row, refund);
   }
 
   async #close(id: string): Promise<void> {
@@ -121,14 +133,19 @@ const BATCH_MAX = 50;
 /** A receiver that refuses for hours will refuse for ever; a provider gives up too. */
 const TRIES_MAX = 1_000;
 const BANK_DECLINED = "DECLINED_BY_BANK";
+const CODES: Partial<Record<SendRow["type"], string>> = {
+  payment_collection_requirement_failed: BANK_DECLINED,
+  payment_refund_failed: "REFUND_FAILED_AT_BANK",
+};
 
 async function giveUp(tx: Orm, row: SendRow): Promise<null> {
   await tx.update(providerSends).set({ closedAt: row.sendAt }).where(eq(providerSends.id, row.id));
   return null;
 }
 
-function eventOf(charge: ChargeRow, row: SendRow): ProviderEvent {
+function eventOf(charge: ChargeRow, row: SendRow, money: Capture = { ...charge, pspReference: charge.id }): ProviderEvent {
   const occurredAt = row.occursAt.toISOString();
+  const code = CODES[row.type];
   return {
     type: row.type,
     timestamp: occurredAt,
@@ -136,11 +153,11 @@ function eventOf(charge: ChargeRow, row: SendRow): ProviderEvent {
       eventId: row.id,
       pcrId: charge.pcrId,
       attemptId: charge.attemptId,
-      pspReference: charge.id,
-      amount: charge.amount,
-      currency: charge.currency,
+      pspReference: money.pspReference,
+      amount: money.amount,
+      currency: money.currency,
       occurredAt,
-      ...(row.type === "payment_collection_requirement_failed" ? { code: BANK_DECLINED } : {}),
+      ...(code === undefined ? {} : { code }),
     },
   };
 }

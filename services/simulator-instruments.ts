@@ -26,10 +26,17 @@ export function reactionOf(instrumentId: string, tries: number): Reaction {
   return react(tries);
 }
 
+/** Whether the bank sends back the first refund of what this instrument paid. */
+export function isFirstRefundSentBack(instrumentId: string): boolean {
+  return instrumentId === "ins_refund_fails";
+}
+
 const SUCCESS = "payment_collection_requirement_success";
 const FAILED = "payment_collection_requirement_failed";
 const FLAKY_FAILURES = 2;
 const EVENT_DELAY_MS = 1_000;
+/** From the acceptance of a refund until the bank sends it back. */
+export const REFUND_FAILS_AFTER_MS = 1_000;
 /** From the cancellation or expiry until the late success. */
 export const LATE_DELAY_MS = 2_000;
 
@@ -48,5 +55,6 @@ const INSTRUMENTS = new Map<string, (tries: number) => Reaction>([
   // A repetition finds the charge captured and never comes here.
   ["ins_reply_lost", () => ({ kind: "capture", isReplyLost: true })],
   ["ins_late", () => ({ kind: "ask", sends: [{ type: SUCCESS, after: "end", delayMs: LATE_DELAY_MS }] })],
+  ["ins_refund_fails", () => ({ kind: "ask", sends: [afterConfirmation(SUCCESS)] })],
   ["ins_double", () => ({ kind: "ask", sends: [afterConfirmation(SUCCESS), afterConfirmation(SUCCESS)] })],
 ]);

@@ -2,12 +2,12 @@
  * The simulator's books. What changes a charge runs in a transaction that holds the charge's row lock,
  * so that of a confirmation, a cancellation and an event exactly one comes first.
  */
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, isNull, sql } from "drizzle-orm";
 import type { Capture, NextAction } from "../machines/context.ts";
 import { TerminalError } from "../machines/errors.ts";
 import type { Orm } from "../persistence/connect.ts";
 import { providerCaptures, providerCharges, providerSends, type ChargeStatus } from "../persistence/order-schema.ts";
-import type { Charge, ChargeRequest } from "./payment-provider.ts";
+import type { Charge, ChargeCapture, ChargeRequest } from "./payment-provider.ts";
 import type { PlannedSend } from "./simulator-instruments.ts";
 
 export type ChargeRow = typeof providerCharges.$inferSelect;
@@ -40,42 +40,88 @@ export async function insertCharge(orm: Orm, id: string, request: ChargeRequest)
   return known;
 }
 
+/** Every look at a charge goes through here, so nobody decides on one whose money was announced before it was created. */
 export async function lockCharge(tx: Orm, chargeId: string): Promise<ChargeRow> {
   const [row] = await tx.select().from(providerCharges).where(eq(providerCharges.id, chargeId)).for("update");
-  return row ?? unknownCharge(chargeId);
+  return takeOver(tx, row ?? unknownCharge(chargeId));
+}
+
+/** The latest first. */
+export async function lockChargesOf(tx: Orm, pcrId: string): Promise<readonly ChargeRow[]> {
+  return tx
+    .select()
+    .from(providerCharges)
+    .where(eq(providerCharges.pcrId, pcrId))
+    .orderBy(desc(providerCharges.createdAt), desc(providerCharges.id))
+    .for("update");
+}
+
+/** Money that was announced for the payment requirement before it had a charge becomes this charge's. */
+export async function takeOver(tx: Orm, charge: ChargeRow): Promise<ChargeRow> {
+  const early = await tx
+    .update(providerCaptures)
+    .set({ chargeId: charge.id, contextId: charge.contextId })
+    .where(and(eq(providerCaptures.pcrId, charge.pcrId), isNull(providerCaptures.chargeId)))
+    .returning();
+  if (early.length === 0) return charge;
+  const total = (of: (capture: (typeof early)[number]) => number) => early.reduce((sum, capture) => sum + of(capture), 0);
+  const captured = charge.capturedAmount + total(({ amount }) => amount);
+  const [row] = await tx
+    .update(providerCharges)
+    .set({
+      status: "captured",
+      nextAction: null,
+      authorisedAmount: Math.max(charge.authorisedAmount, captured),
+      capturedAmount: captured,
+      refundedAmount: charge.refundedAmount + total(({ refundedAmount }) => refundedAmount),
+      movedAt: new Date(Math.max(...early.map(({ capturedAt }) => capturedAt.getTime()))),
+    })
+    .where(eq(providerCharges.id, charge.id))
+    .returning();
+  return row ?? unknownCharge(charge.id);
 }
 
 export async function chargeOf(orm: Orm, row: ChargeRow, now: number): Promise<Charge> {
-  const captures = row.status === "created" ? [] : await capturesOf(orm, row.id);
-  const isExpired = row.status === "requires_action" && row.expiresAt.getTime() <= now;
-  return {
-    chargeId: row.id,
-    status: isExpired ? "expired" : row.status,
-    nextAction: row.nextAction,
-    declineCode: row.declineCode,
-    captures: captures.map(({ pspReference, amount, currency, refundedAmount }) => ({
-      pspReference,
-      amount,
-      currency,
-      refundedAmount,
-    })),
-  };
+  const [charge] = await chargesOf(orm, [row], now);
+  return charge ?? unknownCharge(row.id);
 }
 
-async function capturesOf(orm: Orm, chargeId: string) {
+/** In the order of the rows. */
+export async function chargesOf(orm: Orm, rows: readonly ChargeRow[], now: number): Promise<readonly Charge[]> {
+  const captured = rows.filter(({ status }) => status === "captured").map(({ id }) => id);
+  const captures = new Map<string | null, ChargeCapture[]>(captured.map((id) => [id, []]));
+  for (const { chargeId, pspReference, amount, currency, refundedAmount } of await capturesOf(orm, captured)) {
+    captures.get(chargeId)?.push({ pspReference, amount, currency, refundedAmount });
+  }
+  return rows.map((row) => ({
+    chargeId: row.id,
+    status: row.status === "requires_action" && row.expiresAt.getTime() <= now ? "expired" : row.status,
+    nextAction: row.nextAction,
+    declineCode: row.declineCode,
+    captures: captures.get(row.id) ?? [],
+  }));
+}
+
+async function capturesOf(orm: Orm, chargeIds: readonly string[]) {
+  if (chargeIds.length === 0) return [];
   return orm
     .select()
     .from(providerCaptures)
-    .where(eq(providerCaptures.chargeId, chargeId))
+    .where(inArray(providerCaptures.chargeId, [...chargeIds]))
     .orderBy(asc(providerCaptures.capturedAt), asc(providerCaptures.pspReference));
 }
 
 export async function hasCapture(tx: Orm, charge: ChargeRow, pspReference: string): Promise<boolean> {
-  return (await capturesOf(tx, charge.id)).some((capture) => capture.pspReference === pspReference);
+  return (await capturesOf(tx, [charge.id])).some((capture) => capture.pspReference === pspReference);
 }
 
-/** Money comes in, once per reference. */
-export async function addCapture(tx: Orm, charge: ChargeRow, capture: Capture, at: number): Promise<void> {
+/** Money comes in, once per reference: `at` says when it was taken, `now` when the books heard of it. */
+export async function addCapture(
+  tx: Orm,
+  charge: ChargeRow,
+  capture: Capture,
+  { at, now }: { readonly at: number; readonly now: number },
+): Promise<void> {
   const { pspReference, amount, currency } = capture;
   const fresh = await tx
     .insert(providerCaptures)
@@ -98,8 +144,18 @@ export async function addCapture(tx: Orm, charge: ChargeRow, capture: Capture, a
       nextAction: null,
       authorisedAmount: sql`greatest(${providerCharges.authorisedAmount}, ${providerCharges.capturedAmount} + ${amount})`,
       capturedAmount: sql`${providerCharges.capturedAmount} + ${amount}`,
+      movedAt: new Date(now),
     })
     .where(eq(providerCharges.id, charge.id));
+}
+
+/** Money comes in for a payment requirement that has no charge yet; the first look at one takes it over. */
+export async function addEarlyCapture(tx: Orm, pcrId: string, capture: Capture, now: number): Promise<void> {
+  const { pspReference, amount, currency } = capture;
+  await tx
+    .insert(providerCaptures)
+    .values({ pcrId, pspReference, amount, currency, capturedAt: new Date(now) })
+    .onConflictDoNothing();
 }
 
 export async function setStatus(
@@ -112,29 +168,6 @@ export async function setStatus(
     .update(providerCharges)
     .set({ status, ...columns })
     .where(eq(providerCharges.id, chargeId));
-}
-
-/** Gives back all that is still held of a capture; a second time it answers the same refund. */
-export async function giveBack(
-  tx: Orm,
-  refund: { readonly id: string; readonly key: string; readonly pcrId: string; readonly pspReference: string },
-): Promise<string> {
-  const at = and(eq(providerCaptures.pcrId, refund.pcrId), eq(providerCaptures.pspReference, refund.pspReference));
-  const [capture] = await tx.select().from(providerCaptures).where(at).for("update");
-  if (capture === undefined) {
-    throw new TerminalError(
-      "CAPTURE_UNKNOWN",
-      `The payment provider knows no capture ${refund.pspReference} of ${refund.pcrId}.`,
-    );
-  }
-  if (capture.refundId !== null) return capture.refundId;
-  const held = capture.amount - capture.refundedAmount;
-  await tx.update(providerCaptures).set({ refundedAmount: capture.amount, refundId: refund.id, refundKey: refund.key }).where(at);
-  await tx
-    .update(providerCharges)
-    .set({ refundedAmount: sql`${providerCharges.refundedAmount} + ${held}` })
-    .where(eq(providerCharges.id, capture.chargeId));
-  return refund.id;
 }
 
 export async function scheduleSends(tx: Orm, charge: ChargeRow, sends: readonly PlannedSend[], now: number): Promise<void> {

@@ -8,7 +8,7 @@ import type { Execute, Step } from "./step.ts";
 export function produceLineItemsUpdatedEvent(): Step<"produceLineItemsUpdatedEvent"> {
   return {
     execute: async (facts) => payloadOf(facts, "UPDATED"),
-    compensate: async () => ({ refunds: [], conflicts: [] }),
+    compensate: async () => ({ pcrId: null, refunds: [], conflicts: [] }),
   };
 }
 

@@ -11,7 +11,6 @@
  * sorts everything else. Amounts are integers in minor units, times are milliseconds since the epoch.
  */
 import type {
-  Capture,
   CheckoutOrder,
   CreatedOptIn,
   CreatedPreference,
@@ -22,7 +21,6 @@ import type {
   PaymentReport,
   PinnedFlag,
   Refund,
-  RefundReason,
   UpsertedLineItem,
 } from "../machines/context.ts";
 import type { Violation } from "../machines/errors.ts";
@@ -181,6 +179,13 @@ export interface PaymentRequest {
   readonly round: number;
 }
 
+export interface Reversal {
+  /** Null: there never was a payment request, and now there can't be one. */
+  readonly pcrId: string | null;
+  /** The refund that stands for each capture: one that failed later is left out. */
+  readonly refunds: readonly Refund[];
+}
+
 export interface Payments {
   /** Creates the PCR and its first attempt. Amount 0 is captured without a provider. A decline is an outcome, not an error. `dueAt` is the first call's. */
   createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }>;
@@ -191,19 +196,20 @@ export interface Payments {
   createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt>;
   /** Asks the provider. A read. */
   getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport>;
-  /** After the pivot: brings the participant's own record of the attempts in line with the provider's. */
+  /**
+   * After the pivot: cancels what another attempt still has pending, so that nobody pays twice, and brings the
+   * participant's own record of the attempts in line with the provider's.
+   */
   recordSettlement(call: Call & { readonly pcrId: string }): Promise<void>;
   /** Cancels every attempt that isn't captured, then says what is: nobody may decide on silence. */
   cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport>;
   /**
    * The undo of a payment request, known or unknown outcome: cancels what is not captured, refunds
-   * each capture under `<contextId>:refund:<pspReference>`, until nothing is held. `key` is the key of round 1.
+   * each capture under `<contextId>:refund[-<round>]:<pspReference>`, until nothing is held. `key` is the key of round 1.
    */
-  reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<{ readonly refunds: readonly Refund[] }>;
-  /** Refunds one capture; refunded already is a success. `key` = `<contextId>:refund:<pspReference>`. */
-  refundCapture(
-    call: Call & { readonly pcrId: string; readonly capture: Capture; readonly reason: RefundReason },
-  ): Promise<Refund>;
+  reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal>;
+  /** Refunds one capture; refunded already is a success. `key` = `<contextId>:refund[-<round>]:<pspReference>`. */
+  refundCapture(call: Call & { readonly pcrId: string; readonly owed: OwedRefund }): Promise<Refund>;
 }
 
 /** The request itself, kept in an erasable table; steps read it, the machine never sees it. */

@@ -24,5 +24,5 @@ export interface Step<Name extends ActorName> {
 /** Most undos only report conflicts; money comes back from the payment request's alone. */
 export async function undone(report: Promise<UndoReport>): Promise<RollbackOutput> {
   const { conflicts } = await report;
-  return { refunds: [], conflicts };
+  return { pcrId: null, refunds: [], conflicts };
 }

@@ -52,7 +52,7 @@ export function upsertLineItemsAndCreatePaymentRequest({
 /** The payment request's undo: a reversal, done when the provider holds nothing of what we owe. */
 export function reversePaymentRequest({ services }: StepDeps): Compensate {
   return async (call) => {
-    const { refunds } = await services.payments.reversePaymentRequest(call);
+    const { pcrId, refunds } = await services.payments.reversePaymentRequest(call);
     const isGivenBack = (pspReference: string) => refunds.some((refund) => refund.pspReference === pspReference);
     const missing = call.owed.filter(({ pspReference }) => !isGivenBack(pspReference));
     if (missing.length > 0) {
@@ -64,7 +64,7 @@ export function reversePaymentRequest({ services }: StepDeps): Compensate {
         },
       );
     }
-    return { refunds, conflicts: [] };
+    return { pcrId, refunds, conflicts: [] };
   };
 }
 

@@ -104,21 +104,22 @@ CREATE TABLE "checkoutd"."payment_refunds" (
 	"amount" bigint NOT NULL,
 	"currency" text NOT NULL,
 	"reason" text NOT NULL,
+	"round" integer NOT NULL,
 	"provider_refund_id" text,
 	"accepted_at" timestamp with time zone,
-	"created_at" timestamp with time zone DEFAULT now() NOT NULL
+	"failed_at" timestamp with time zone,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "refund_round_from_one" CHECK ("checkoutd"."payment_refunds"."round" >= 1)
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."provider_captures" (
 	"pcr_id" text NOT NULL,
 	"psp_reference" text NOT NULL,
-	"charge_id" text NOT NULL,
-	"context_id" text NOT NULL,
+	"charge_id" text,
+	"context_id" text,
 	"amount" bigint NOT NULL,
 	"currency" text NOT NULL,
 	"refunded_amount" bigint DEFAULT 0 NOT NULL,
-	"refund_id" text,
-	"refund_key" text,
 	"captured_at" timestamp with time zone NOT NULL,
 	CONSTRAINT "provider_captures_pcr_id_psp_reference_pk" PRIMARY KEY("pcr_id","psp_reference"),
 	CONSTRAINT "provider_capture_refunded_within_captured" CHECK (0 <= "checkoutd"."provider_captures"."refunded_amount" and "checkoutd"."provider_captures"."refunded_amount" <= "checkoutd"."provider_captures"."amount")
@@ -141,8 +142,21 @@ CREATE TABLE "checkoutd"."provider_charges" (
 	"authorised_amount" bigint DEFAULT 0 NOT NULL,
 	"captured_amount" bigint DEFAULT 0 NOT NULL,
 	"refunded_amount" bigint DEFAULT 0 NOT NULL,
+	"moved_at" timestamp with time zone,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "charge_refunded_within_captured" CHECK (0 <= "checkoutd"."provider_charges"."refunded_amount" and "checkoutd"."provider_charges"."refunded_amount" <= "checkoutd"."provider_charges"."captured_amount")
+);
+--> statement-breakpoint
+CREATE TABLE "checkoutd"."provider_refunds" (
+	"key" text PRIMARY KEY NOT NULL,
+	"id" text NOT NULL,
+	"pcr_id" text NOT NULL,
+	"psp_reference" text NOT NULL,
+	"context_id" text,
+	"amount" bigint NOT NULL,
+	"currency" text NOT NULL,
+	"accepted_at" timestamp with time zone NOT NULL,
+	"failed_at" timestamp with time zone
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."provider_sends" (
@@ -150,6 +164,7 @@ CREATE TABLE "checkoutd"."provider_sends" (
 	"context_id" text NOT NULL,
 	"charge_id" text NOT NULL,
 	"type" text NOT NULL,
+	"refund_id" text,
 	"is_late" boolean NOT NULL,
 	"occurs_at" timestamp with time zone NOT NULL,
 	"send_at" timestamp with time zone NOT NULL,
@@ -207,12 +222,13 @@ CREATE TABLE "checkoutd"."inbox" (
 	"source" text NOT NULL,
 	"event_id" text NOT NULL,
 	"context_id" text,
-	"pcr_id" text NOT NULL,
+	"pcr_id" text,
 	"event" jsonb NOT NULL,
 	"arrival" bigint GENERATED ALWAYS AS IDENTITY (sequence name "checkoutd"."inbox_arrival_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
 	"received_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"consumed_seq" integer,
-	CONSTRAINT "inbox_source_event_id_pk" PRIMARY KEY("source","event_id")
+	CONSTRAINT "inbox_source_event_id_pk" PRIMARY KEY("source","event_id"),
+	CONSTRAINT "inbox_finds_one_way" CHECK ("checkoutd"."inbox"."context_id" is null or "checkoutd"."inbox"."pcr_id" is null)
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."journal" (
@@ -224,6 +240,23 @@ CREATE TABLE "checkoutd"."journal" (
 	"to_state" text NOT NULL,
 	"context_hash" text NOT NULL,
 	CONSTRAINT "journal_context_id_seq_pk" PRIMARY KEY("context_id","seq")
+);
+--> statement-breakpoint
+CREATE TABLE "checkoutd"."ledger" (
+	"context_id" text NOT NULL,
+	"seq" integer NOT NULL,
+	"line" integer NOT NULL,
+	"at" timestamp with time zone NOT NULL,
+	"debit" text NOT NULL,
+	"credit" text NOT NULL,
+	"amount" bigint NOT NULL,
+	"currency" text NOT NULL,
+	"psp_reference" text NOT NULL,
+	CONSTRAINT "ledger_context_id_seq_line_pk" PRIMARY KEY("context_id","seq","line"),
+	CONSTRAINT "ledger_moves_something" CHECK ("checkoutd"."ledger"."amount" > 0),
+	CONSTRAINT "ledger_between_two_accounts" CHECK ("checkoutd"."ledger"."debit" <> "checkoutd"."ledger"."credit"),
+	CONSTRAINT "ledger_debit_is_known" CHECK ("checkoutd"."ledger"."debit" in ('PROVIDER', 'SUSPENSE', 'ORDER', 'BY_HAND')),
+	CONSTRAINT "ledger_credit_is_known" CHECK ("checkoutd"."ledger"."credit" in ('PROVIDER', 'SUSPENSE', 'ORDER', 'BY_HAND'))
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."live_carts" (
@@ -261,6 +294,12 @@ CREATE TABLE "checkoutd"."outbox" (
 	CONSTRAINT "outbox_context_id_event_seq_pk" PRIMARY KEY("context_id","event_seq")
 );
 --> statement-breakpoint
+CREATE TABLE "checkoutd"."pcr_contexts" (
+	"pcr_id" text PRIMARY KEY NOT NULL,
+	"context_id" text,
+	"arrived" integer NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "checkoutd"."requests" (
 	"context_id" text PRIMARY KEY NOT NULL,
 	"body" jsonb NOT NULL
@@ -271,6 +310,14 @@ CREATE TABLE "checkoutd"."snapshots" (
 	"seq" integer NOT NULL,
 	"snapshot" jsonb NOT NULL,
 	"timers" jsonb NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "checkoutd"."suspense" (
+	"context_id" text NOT NULL,
+	"currency" text NOT NULL,
+	"amount" bigint NOT NULL,
+	"since" timestamp with time zone NOT NULL,
+	CONSTRAINT "suspense_context_id_currency_pk" PRIMARY KEY("context_id","currency")
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."coupon_stock" (
@@ -379,6 +426,8 @@ CREATE INDEX "payment_refunds_pcr" ON "checkoutd"."payment_refunds" USING btree 
 CREATE INDEX "provider_captures_charge" ON "checkoutd"."provider_captures" USING btree ("charge_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "provider_charges_key" ON "checkoutd"."provider_charges" USING btree ("key");--> statement-breakpoint
 CREATE INDEX "provider_charges_pcr" ON "checkoutd"."provider_charges" USING btree ("pcr_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "provider_refunds_id" ON "checkoutd"."provider_refunds" USING btree ("id");--> statement-breakpoint
+CREATE UNIQUE INDEX "provider_refunds_standing" ON "checkoutd"."provider_refunds" USING btree ("pcr_id","psp_reference") WHERE "checkoutd"."provider_refunds"."failed_at" is null;--> statement-breakpoint
 CREATE INDEX "provider_sends_due" ON "checkoutd"."provider_sends" USING btree ("send_at") WHERE "checkoutd"."provider_sends"."closed_at" is null;--> statement-breakpoint
 CREATE INDEX "provider_sends_charge" ON "checkoutd"."provider_sends" USING btree ("charge_id");--> statement-breakpoint
 CREATE INDEX "contexts_owner" ON "checkoutd"."contexts" USING btree ("owner") WHERE "checkoutd"."contexts"."owner" is not null;--> statement-breakpoint
@@ -387,10 +436,12 @@ CREATE INDEX "contexts_user" ON "checkoutd"."contexts" USING btree ("user_id");-
 CREATE INDEX "contexts_created_at" ON "checkoutd"."contexts" USING btree ("created_at");--> statement-breakpoint
 CREATE INDEX "contexts_runnable" ON "checkoutd"."contexts" USING btree ("id") WHERE "checkoutd"."contexts"."owner" is null and "checkoutd"."contexts"."parked_reason" is null and ("checkoutd"."contexts"."signals" > "checkoutd"."contexts"."consumed" or ("checkoutd"."contexts"."finished_at" is null and "checkoutd"."contexts"."wake_at" is null));--> statement-breakpoint
 CREATE UNIQUE INDEX "idempotency_keys_context" ON "checkoutd"."idempotency_keys" USING btree ("context_id");--> statement-breakpoint
-CREATE INDEX "inbox_context" ON "checkoutd"."inbox" USING btree ("context_id") WHERE "checkoutd"."inbox"."consumed_seq" is null;--> statement-breakpoint
-CREATE INDEX "inbox_pcr" ON "checkoutd"."inbox" USING btree ("pcr_id") WHERE "checkoutd"."inbox"."context_id" is null;--> statement-breakpoint
+CREATE INDEX "inbox_context" ON "checkoutd"."inbox" USING btree ("context_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."context_id" is not null;--> statement-breakpoint
+CREATE INDEX "inbox_pcr" ON "checkoutd"."inbox" USING btree ("pcr_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."pcr_id" is not null;--> statement-breakpoint
 CREATE INDEX "live_payment_groups_context" ON "checkoutd"."live_payment_groups" USING btree ("context_id");--> statement-breakpoint
 CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("tries","committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
+CREATE INDEX "pcr_contexts_context" ON "checkoutd"."pcr_contexts" USING btree ("context_id") WHERE "checkoutd"."pcr_contexts"."context_id" is not null;--> statement-breakpoint
+CREATE INDEX "suspense_open" ON "checkoutd"."suspense" USING btree ("since") WHERE "checkoutd"."suspense"."amount" <> 0;--> statement-breakpoint
 CREATE INDEX "coupon_uses_context" ON "checkoutd"."coupon_uses" USING btree ("context_id");--> statement-breakpoint
 CREATE INDEX "invoices_context" ON "checkoutd"."invoices" USING btree ("context_id");--> statement-breakpoint
 CREATE INDEX "opt_ins_context" ON "checkoutd"."opt_ins" USING btree ("context_id");--> statement-breakpoint

@@ -15,7 +15,7 @@ COMMENT ON COLUMN checkoutd.contexts.owner IS 'Written by create, claims (a node
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.contexts.wake_at IS 'Written by the owner''s commits only, and only when it changes.';
 --> statement-breakpoint
-COMMENT ON COLUMN checkoutd.contexts.signals IS 'Written by whoever puts a row into the inbox, in the same transaction. Never by the owner.';
+COMMENT ON COLUMN checkoutd.contexts.signals IS 'Written by whoever puts a row into the inbox, in the same transaction; and by the owner''s commit that learns a PCR, for what had arrived before it.';
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.contexts.consumed IS 'Written by the owner''s commit that consumes inbox rows.';
 --> statement-breakpoint
@@ -42,6 +42,16 @@ COMMENT ON COLUMN checkoutd.outbox.acknowledged_at IS 'Written by the relay, aft
 COMMENT ON COLUMN checkoutd.outbox.tries IS 'Written by the relay.';
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.inbox.consumed_seq IS 'Written by the owner''s commit that consumes the row.';
+--> statement-breakpoint
+COMMENT ON TABLE checkoutd.inbox IS 'Written on arrival: payment events with pcr_id (null = it names none), commands with context_id.';
+--> statement-breakpoint
+COMMENT ON COLUMN checkoutd.pcr_contexts.context_id IS 'Written once, by the commit of the first checkout that knows the PCR. Never changed.';
+--> statement-breakpoint
+COMMENT ON COLUMN checkoutd.pcr_contexts.arrived IS 'Written by whoever puts a payment event into the inbox, in the same transaction.';
+--> statement-breakpoint
+COMMENT ON TABLE checkoutd.ledger IS 'Append-only. Written by the owner''s commits.';
+--> statement-breakpoint
+COMMENT ON TABLE checkoutd.suspense IS 'The balance of SUSPENSE in the ledger. Written by the commit that writes the ledger''s rows.';
 --> statement-breakpoint
 COMMENT ON TABLE checkoutd.nodes IS 'Each row written by its own node. A lease that ended is never prolonged.';
 --> statement-breakpoint

@@ -9,7 +9,7 @@ import {
   liveNode,
   passivated,
   randomId,
-  receivePayment,
+  receiveCommand,
 } from "./store-fixtures.ts";
 
 const FAR_FUTURE = Date.UTC(2100, 0, 1);
@@ -68,7 +68,7 @@ export function claimConformance(storeOf: () => Store): void {
       await commitOne(store, commitAfter(id, 1, { finished: true, release: { completed: true } }));
       await store.endLease(owner);
       await expectUnclaimed(store, id);
-      await receivePayment(store, id);
+      await receiveCommand(store, id);
       await expectClaimed(store, id);
     });
 
@@ -90,9 +90,9 @@ export function claimConformance(storeOf: () => Store): void {
     test("takes a passivated checkout for which something arrived, also before it was passivated", async () => {
       const store = storeOf();
       const after = await passivated(store, FAR_FUTURE);
-      await receivePayment(store, after.id);
+      await receiveCommand(store, after.id);
       const before = await createdCheckout(store);
-      await receivePayment(store, before.id);
+      await receiveCommand(store, before.id);
       await commitOne(store, commitAfter(before.id, 1, { wakeAt: FAR_FUTURE, passivate: true, checkpoint: checkpointAt(2) }));
       expect(await store.claimRunnable(await liveNode(store), EVERYTHING)).toEqual(expect.arrayContaining([after.id, before.id]));
     });
@@ -174,7 +174,7 @@ export function claimConformance(storeOf: () => Store): void {
       expect((await store.load(id))?.parkedReason).toBeNull();
       await store.park(id, 1, "its snapshot does not resolve");
       expect(await store.load(id)).toMatchObject({ owner: null, parkedReason: "its snapshot does not resolve" });
-      await receivePayment(store, id);
+      await receiveCommand(store, id);
       await expectUnclaimed(store, id);
       expect(await store.claim(id, await liveNode(store))).toBeNull();
       expect(await commitOne(store, commitAfter(id, 1))).toMatchObject({ kind: "refused", owner: null });

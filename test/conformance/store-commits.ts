@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Store } from "../../persistence/store.ts";
-import { AT, checkpointAt, commitAfter, commitOne, createdCheckout, liveNode, receivePayment } from "./store-fixtures.ts";
+import { AT, checkpointAt, commitAfter, commitOne, createdCheckout, liveNode, receiveCommand } from "./store-fixtures.ts";
 
 const WRITERS = 6;
 const CHECKOUTS = 12;
@@ -111,7 +111,7 @@ export function commitConformance(storeOf: () => Store): void {
     test("consumes inbox rows once, and tells how many wait", async () => {
       const store = storeOf();
       const { id } = await createdCheckout(store);
-      const [first, second] = [await receivePayment(store, id), await receivePayment(store, id)];
+      const [first, second] = [await receiveCommand(store, id), await receiveCommand(store, id)];
       expect(await commitOne(store, commitAfter(id, 1))).toEqual({ kind: "applied", signals: 2 });
       expect(await commitOne(store, commitAfter(id, 2, { consumes: [first] }))).toEqual({ kind: "applied", signals: 1 });
       expect((await store.unconsumed(id)).map((event) => event.eventId)).toEqual([second.eventId]);
@@ -122,7 +122,7 @@ export function commitConformance(storeOf: () => Store): void {
     test("never consumes another checkout's inbox rows", async () => {
       const store = storeOf();
       const [mine, theirs] = [await createdCheckout(store), await createdCheckout(store)];
-      const key = await receivePayment(store, theirs.id);
+      const key = await receiveCommand(store, theirs.id);
       await commitOne(store, commitAfter(mine.id, 1, { consumes: [key] }));
       expect(await store.unconsumed(theirs.id)).toHaveLength(1);
       expect((await store.load(mine.id))?.signals).toBe(0);

@@ -89,8 +89,27 @@ export async function passivated(store: Store, wakeAt: number | null, overrides:
 
 export const checkpointAt = (seq: number) => ({ snapshot: { value: `STATE_${seq}` }, timers: { retry: AT + seq } });
 
-export async function receivePayment(store: Store, contextId: string | null, pcrId = randomId("pcr")): Promise<InboxKey> {
-  const key = { source: "webhook", eventId: randomUUID() };
-  expect(await store.receive(key.source, key.eventId, contextId, pcrId, { type: "payment_succeeded", pcrId })).toBe(true);
+/** A checkout at seq 2 that knows a payment requirement. */
+export async function knowingCheckout(store: Store): Promise<NewCheckout & { readonly pcrId: string }> {
+  const [checkout, pcrId] = [await createdCheckout(store), randomId("pcr")];
+  expect(await commitOne(store, commitAfter(checkout.id, 1, { pcrId }))).toEqual({ kind: "applied", signals: 0 });
+  return { ...checkout, pcrId };
+}
+
+export const paymentOf = (pcrId: string | null) => ({ type: "payment_collection_requirement_success", pcrId, amount: 5 });
+
+export async function receivePayment(
+  store: Store,
+  pcrId: string | null,
+): Promise<InboxKey & { readonly contextId: string | null }> {
+  const key = { source: "provider", eventId: randomUUID() };
+  const { isNew, contextId } = await store.receivePayment(key.source, key.eventId, pcrId, paymentOf(pcrId));
+  expect(isNew).toBe(true);
+  return { ...key, contextId };
+}
+
+export async function receiveCommand(store: Store, contextId: string): Promise<InboxKey> {
+  const key = { source: "client", eventId: randomUUID() };
+  expect(await store.receiveCommand(key.source, key.eventId, contextId, { type: "CANCEL" })).toBe(true);
   return key;
 }

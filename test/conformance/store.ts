@@ -3,7 +3,9 @@ import type { Store } from "../../persistence/store.ts";
 import { claimConformance } from "./store-claims.ts";
 import { commitConformance } from "./store-commits.ts";
 import { creationConformance } from "./store-creation.ts";
-import { messageConformance } from "./store-messages.ts";
+import { inboxConformance } from "./store-inbox.ts";
+import { moneyConformance } from "./store-money.ts";
+import { outboxConformance } from "./store-outbox.ts";
 
 export interface StoreUnderTest {
   readonly store: Store;
@@ -23,6 +25,8 @@ export function storeConformance(name: string, setup: () => Promise<StoreUnderTe
     creationConformance(store);
     commitConformance(store);
     claimConformance(store);
-    messageConformance(store);
+    inboxConformance(store);
+    outboxConformance(store);
+    moneyConformance(store);
   });
 }

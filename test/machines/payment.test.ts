@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { PaymentAttempt, Refund } from "../../machines/context.ts";
-import { attemptsLeft, paymentAfter, withAttempt, withLateCapture, withRefunds } from "../../machines/payment.ts";
+import type { OwedRefund, PaymentAttempt, Refund } from "../../machines/context.ts";
+import type { RefundFailedEvent } from "../../machines/events.ts";
+import {
+  attemptsLeft,
+  heldCaptures,
+  paymentAfter,
+  withAttempt,
+  withFailedRefund,
+  withLateCapture,
+  withRefunds,
+  withRefundsByHand,
+} from "../../machines/payment.ts";
 import { captureOf, contextWith, CURRENCY, expiry, failure, newContext, PAYABLE, success } from "../support/checkout-context.ts";
 
 const paid = captureOf("psr_1");
@@ -10,7 +20,16 @@ function attempt(outcome: PaymentAttempt["outcome"], attemptId = "att_1"): Payme
 }
 
 function refundOf(pspReference: string, reason: Refund["reason"] = "ROLLBACK"): Refund {
-  return { ...captureOf(pspReference), reason, refundId: `rfd_${pspReference}` };
+  return { ...captureOf(pspReference), reason, round: 1, refundId: `rfd_${pspReference}` };
+}
+
+function owedOf(pspReference: string): OwedRefund {
+  return { ...captureOf(pspReference), reason: "LATE", round: 1 };
+}
+
+function refundFailed(pspReference: string): RefundFailedEvent {
+  const { data } = success(pspReference);
+  return { type: "payment_refund_failed", data: { ...data, code: "ACCOUNT_CLOSED" } };
 }
 
 describe("a success", () => {
@@ -30,7 +49,7 @@ describe("a success", () => {
     expect(payment).toMatchObject({
       status: "CAPTURED",
       settledBy: paid,
-      owed: [{ ...captureOf("psr_2"), reason: "DUPLICATE" }],
+      owed: [{ ...captureOf("psr_2"), reason: "DUPLICATE", round: 1 }],
     });
   });
 
@@ -41,7 +60,7 @@ describe("a success", () => {
   ])("over %s never pays: it is owed back and the attempt is spent", (_, amount, currency) => {
     const payment = paymentAfter(contextWith(), success("psr_1", { amount, currency }));
     expect(payment).toMatchObject({ status: "DECLINED", declineCode: "AMOUNT_MISMATCH", settledBy: null });
-    expect(payment.owed).toEqual([{ ...captureOf("psr_1", amount, currency), reason: "AMOUNT_MISMATCH" }]);
+    expect(payment.owed).toEqual([{ ...captureOf("psr_1", amount, currency), reason: "AMOUNT_MISMATCH", round: 1 }]);
   });
 
   it("over another amount doesn't undo a payment that stands", () => {
@@ -169,7 +188,7 @@ describe("money that comes too late", () => {
   it("is owed back once, however often it is announced", () => {
     const { payment } = contextWith({ status: "DECLINED" });
     const once = withLateCapture(payment, success("psr_9"));
-    expect(once.owed).toEqual([{ ...captureOf("psr_9"), reason: "LATE" }]);
+    expect(once.owed).toEqual([{ ...captureOf("psr_9"), reason: "LATE", round: 1 }]);
     expect(once.settledBy).toBeNull();
     expect(withLateCapture(once, success("psr_9"))).toEqual(once);
   });
@@ -184,17 +203,11 @@ describe("money that comes too late", () => {
     expect(withLateCapture(payment, failure("att_1"))).toEqual(payment);
     expect(withLateCapture(payment, { type: "CANCEL" })).toEqual(payment);
   });
-
-  it("names the payment request whose outcome stayed unknown, so that it can be given back", () => {
-    const { payment } = contextWith({ pcrId: null, attemptId: null });
-    expect(withLateCapture(payment, success("psr_9")).pcrId).toBe("pcr_1");
-    expect(withLateCapture(contextWith({ pcrId: "pcr_0" }).payment, success("psr_9")).pcrId).toBe("pcr_0");
-  });
 });
 
 describe("refunds", () => {
   it("take what was given back off what is owed, and keep what is not", () => {
-    const owed = [captureOf("psr_1"), captureOf("psr_2")].map((capture) => ({ ...capture, reason: "LATE" as const }));
+    const owed = [captureOf("psr_1"), captureOf("psr_2")].map((capture) => ({ ...capture, reason: "LATE" as const, round: 1 }));
     const payment = withRefunds(contextWith({ owed }).payment, [refundOf("psr_1", "LATE")]);
     expect(payment.owed).toEqual([owed[1]]);
     expect(payment.refunds).toEqual([refundOf("psr_1", "LATE")]);
@@ -204,6 +217,36 @@ describe("refunds", () => {
     const { payment } = contextWith({ status: "CAPTURED", settledBy: paid });
     expect(withRefunds(payment, [refundOf("psr_1")]).settledBy).toBeNull();
     expect(withRefunds(payment, [refundOf("psr_2")]).settledBy).toEqual(paid);
+  });
+
+  it("that the provider took back are owed again under the next round, and what an old round still answers is none", () => {
+    const given = withRefunds(contextWith({ owed: [owedOf("psr_1")] }).payment, [refundOf("psr_1", "LATE")]);
+    const again = withFailedRefund(given, refundFailed("psr_1"));
+    expect(again).toMatchObject({ owed: [{ ...owedOf("psr_1"), round: 2 }], refunds: [] });
+    expect(withRefunds(again, [refundOf("psr_1", "LATE")])).toEqual(again);
+    const second = { ...refundOf("psr_1", "LATE"), round: 2, refundId: "rfd_again" };
+    expect(withRefunds(again, [second])).toMatchObject({ owed: [], refunds: [second] });
+  });
+
+  it("whose failure overtook their acceptance are made again", () => {
+    const payment = withFailedRefund(contextWith({ owed: [owedOf("psr_1")] }).payment, refundFailed("psr_1"));
+    expect(withRefunds(payment, [refundOf("psr_1", "LATE")]).owed).toEqual([{ ...owedOf("psr_1"), round: 2 }]);
+  });
+
+  it("made by hand stand, whatever the provider says of another one", () => {
+    const payment = withRefundsByHand(contextWith({ owed: [owedOf("psr_1")] }).payment, [owedOf("psr_1")], "rsl_1");
+    expect(payment).toMatchObject({ owed: [], refunds: [{ refundId: "rsl_1-1", byHand: true }] });
+    expect(withFailedRefund(payment, refundFailed("psr_1"))).toEqual(payment);
+  });
+
+  it("cover what settled as well as what is owed, but not a settlement of nothing", () => {
+    const settledBy = captureOf("psr_1");
+    const { payment } = contextWith({ settledBy, owed: [owedOf("psr_2")] });
+    expect(heldCaptures(payment).map(({ pspReference, reason }) => [pspReference, reason])).toEqual([
+      ["psr_2", "LATE"],
+      ["psr_1", "ROLLBACK"],
+    ]);
+    expect(heldCaptures({ ...payment, settledBy: { ...settledBy, amount: 0 }, owed: [] })).toEqual([]);
   });
 
   it("reported twice are kept once", () => {

@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import type { CheckoutContext, OwedRefund, Refund, UndoName } from "../../machines/context.ts";
-import { isAllUndone, nextDeferred, rollbackAfter } from "../../machines/rollback.ts";
+import type { ResolveEvent } from "../../machines/events.ts";
+import { isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "../../machines/rollback.ts";
 import { captureOf, contextWith } from "../support/checkout-context.ts";
 
-const NOTHING = { refunds: [] };
-const owed: OwedRefund = { ...captureOf("psr_1"), reason: "LATE" };
+const NOTHING = { pcrId: null, refunds: [] };
+const owed: OwedRefund = { ...captureOf("psr_1"), reason: "LATE", round: 1 };
 const refund: Refund = { ...owed, refundId: "rfd_1" };
 
 function undoingWith(
@@ -30,15 +31,18 @@ it("an undo that ran twice is noted once", () => {
 });
 
 it("a reversal gives back what is owed", () => {
-  const after = rollbackAfter(undoingWith([], ["paymentRequest"], [owed]), "paymentRequest", { refunds: [refund] });
+  const after = rollbackAfter(undoingWith([], ["paymentRequest"], [owed]), "paymentRequest", {
+    pcrId: "pcr_1",
+    refunds: [refund],
+  });
   expect(after.deferred).toEqual([]);
   expect(after.payment).toMatchObject({ owed: [], refunds: [refund] });
 });
 
 it("a capture that arrived while the reversal ran makes it run once more", () => {
-  const late: OwedRefund = { ...captureOf("psr_2"), reason: "LATE" };
+  const late: OwedRefund = { ...captureOf("psr_2"), reason: "LATE", round: 1 };
   const context = undoingWith([], ["paymentRequest"], [owed, late]);
-  const after = rollbackAfter(context, "paymentRequest", { refunds: [refund] });
+  const after = rollbackAfter(context, "paymentRequest", { pcrId: "pcr_1", refunds: [refund] });
   expect(after).toMatchObject({ deferred: [], payment: { owed: [late] } });
   expect(isAllUndone(after)).toBe(false);
   expect(nextDeferred({ ...context, ...after })).toBe("paymentRequest");
@@ -48,6 +52,41 @@ it("money that is owed doesn't hold up the undo of anything else", () => {
   const after = rollbackAfter(undoingWith([], ["paymentRequest"], [owed]), "order", NOTHING);
   expect(after).toMatchObject({ undone: ["order"], deferred: ["paymentRequest"] });
 });
+
+it("a reversal is the first to name a payment request whose outcome stayed unknown", () => {
+  const unknown = { ...undoingWith([], []), payment: { ...contextWith().payment, pcrId: null } };
+  expect(rollbackAfter(unknown, "paymentRequest", { pcrId: "pcr_7", refunds: [] }).payment.pcrId).toBe("pcr_7");
+  expect(rollbackAfter(unknown, "order", NOTHING).payment.pcrId).toBeNull();
+});
+
+it("an operator takes care of a deferred undo, and of nothing that isn't deferred", () => {
+  const context = undoingWith(["order"], ["optIns", "invoice"]);
+  expect(resolvedBy(context, resolution({ undo: "optIns" }))).toMatchObject({
+    undone: ["order", "optIns"],
+    deferred: ["invoice"],
+    undoneByHand: ["optIns"],
+  });
+  expect(resolvedBy(context, resolution({ undo: "order" }))).toBeNull();
+  expect(resolvedBy(context, resolution({ undo: "paymentRequest" }))).toBeNull();
+});
+
+it("an operator gives back by hand all that a payment request still holds", () => {
+  const settledBy = captureOf("psr_2");
+  const context = { ...undoingWith([], ["paymentRequest"], [owed]), payment: contextWith({ settledBy, owed: [owed] }).payment };
+  const after = resolvedBy(context, resolution({ undo: "paymentRequest" }));
+  expect(after?.payment).toMatchObject({ settledBy: null, owed: [], refunds: [{ byHand: true }, { byHand: true }] });
+});
+
+it("an operator gives back one capture by hand, of those that are owed", () => {
+  const context = undoingWith([], [], [owed]);
+  const after = resolvedBy(context, resolution({ pspReference: owed.pspReference }));
+  expect(after?.payment).toMatchObject({ owed: [], refunds: [{ ...owed, byHand: true }] });
+  expect(resolvedBy(context, resolution({ pspReference: "psr_other" }))).toBeNull();
+});
+
+function resolution(target: { readonly undo: UndoName } | { readonly pspReference: string }): ResolveEvent {
+  return { type: "RESOLVE", resolutionId: "rsl_1", undo: null, pspReference: null, operator: "ops", reference: "T-1", ...target };
+}
 
 it("all is undone once nothing is deferred and nothing is owed", () => {
   expect(isAllUndone(undoingWith([], []))).toBe(true);

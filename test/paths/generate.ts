@@ -17,11 +17,21 @@ export function countEdges(graph: Graph): number {
  * Left out of the simple paths and covered by the tours: failing undos, and what only repeats another kind of
  * event (an expiry is a failure, a poll an event that was lost, a wrong amount or a late capture one more refund).
  */
-export const SIMPLE_PATH_EXCLUSIONS = ["failing undos", "expiries", "polls", "wrong amounts", "captures while undoing"] as const;
+export const SIMPLE_PATH_EXCLUSIONS = [
+  "failing undos",
+  "failing refunds",
+  "resolutions",
+  "expiries",
+  "polls",
+  "wrong amounts",
+  "captures while undoing",
+] as const;
 
 function isExcluded(from: GraphState, name: string): boolean {
   return (
     name.startsWith("xstate.error.actor.undo:") ||
+    name.startsWith("payment_refund_failed") ||
+    name.startsWith("RESOLVE") ||
     name.includes("_expired") ||
     name.includes("paymentPoll") ||
     name.includes("psp_mismatched") ||

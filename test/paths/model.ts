@@ -6,6 +6,7 @@ import { getAdjacencyMap } from "@xstate/graph";
 import { getNextTransitions, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine, type StateValue } from "xstate";
 import { checkoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutContext, CheckoutPolicy } from "../../machines/context.ts";
+import { heldCaptures } from "../../machines/payment.ts";
 import { nextDeferred } from "../../machines/rollback.ts";
 import { pathOf } from "../../machines/view.ts";
 
@@ -107,7 +108,7 @@ function outputsOf(actorId: string, context: CheckoutContext): readonly unknown[
     case "asking":
       return [report({ kind: "cancelled" }), report(captured, [paying])];
     case "refunding":
-      return [{ ...context.payment.owed[0], refundId: "rfd_1" }];
+      return [{ ...context.payment.owed[0], refundId: `rfd_${context.payment.refunds.length}` }];
     default:
       return actorId.startsWith("undo:") ? undone(actorId, context) : [{}];
   }
@@ -116,13 +117,12 @@ function outputsOf(actorId: string, context: CheckoutContext): readonly unknown[
 /** A reversal gives back all that it was told of; a capture that arrived while it ran is not in its reply. */
 function undone(actorId: string, context: CheckoutContext): readonly unknown[] {
   const name = actorId === "undo:deferred" ? nextDeferred(context) : actorId.slice("undo:".length);
-  if (name !== "paymentRequest") return [{ refunds: [], conflicts: [] }];
-  const { owed, settledBy } = context.payment;
-  const held = settledBy === null ? owed : [...owed, { ...settledBy, reason: "ROLLBACK" }];
-  const refunds = held.map((refund, index) => ({ ...refund, refundId: `rfd_${index}` }));
+  if (name !== "paymentRequest") return [{ pcrId: null, refunds: [], conflicts: [] }];
+  const pcrId = "pcr_1";
+  const refunds = heldCaptures(context.payment).map((refund, index) => ({ ...refund, refundId: `rfd_${index}` }));
   const missing = refunds.filter(({ reason }) => reason !== "LATE");
-  const all = { refunds, conflicts: [], note: "all refunds" };
-  return missing.length < refunds.length ? [all, { refunds: missing, conflicts: [], note: "missing refunds" }] : [all];
+  const all = { pcrId, refunds, conflicts: [], note: "all refunds" };
+  return missing.length < refunds.length ? [all, { pcrId, refunds: missing, conflicts: [], note: "missing refunds" }] : [all];
 }
 
 const INSISTING = new Set(["STEP_9", "STEP_10", "asking", "refunding", "undo:deferred", "polling"]);
@@ -139,12 +139,20 @@ function noticeOf(capture: { readonly pspReference: string; readonly amount: num
   return { eventId: `evt_${capture.pspReference}`, pcrId: "pcr_1", occurredAt: "2027-01-01T00:00:00Z", ...capture };
 }
 
+function isDeaf(snapshot: AnyMachineSnapshot): boolean {
+  const { payment } = snapshot.context as CheckoutContext;
+  const takes = getNextTransitions(snapshot).map(({ eventType }) => eventType);
+  return payment.pcrId !== null && !takes.includes("payment_collection_requirement_success");
+}
+
 function isUndoing(snapshot: AnyMachineSnapshot): boolean {
   return snapshot.hasTag("undoing") || snapshot.matches("ROLLEDBACK");
 }
 
 function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWrongAmounts }: Alphabet): readonly ModelEvent[] {
   const context = snapshot.context as CheckoutContext;
+  // Nobody can tell a checkout anything of a payment request that it doesn't know yet: the inbox keeps it.
+  if (type.startsWith("payment_") && context.payment.pcrId === null) return [];
   if (type.startsWith("xstate.done.actor.")) {
     const actorId = type.slice("xstate.done.actor.".length);
     return outputsOf(actorId, context).map((output) => ({ type, actorId, output }));
@@ -164,11 +172,35 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWr
       return [{ type, data: { ...noticeOf(paying), code: "DECLINED" } }];
     case "payment_collection_requirement_expired":
       return [{ type, data: noticeOf(paying) }];
+    case "payment_refund_failed":
+      return refundedOnce(context).map((capture) => ({ type, data: { ...noticeOf(capture), code: "CLOSED" } }));
     case "ATTEMPT_PAYMENT":
-      return [{ type, method: "CARD", instrumentId: "ins_async" }];
+      return [{ type, method: "CARD", instrumentId: "ins_async", supersedes: context.payment.attemptId }];
+    case "RESOLVE":
+      return resolutionsOf(snapshot).map((target) => ({
+        type,
+        resolutionId: "rsl_1",
+        operator: "ops",
+        reference: "T-1",
+        undo: null,
+        pspReference: null,
+        ...target,
+      }));
     default:
       return [{ type }];
   }
+}
+
+/** A refund may fail after it was accepted: the first one of the capture that pays stands for all. */
+function refundedOnce({ payment }: CheckoutContext): readonly (typeof paying)[] {
+  const refund = payment.refunds.find(({ pspReference }) => pspReference === paying.pspReference);
+  return refund === undefined || refund.round > 1 ? [] : [paying];
+}
+
+function resolutionsOf(snapshot: AnyMachineSnapshot): readonly object[] {
+  const context = snapshot.context as CheckoutContext;
+  if (snapshot.hasTag("deferred")) return [{ undo: nextDeferred(context) }];
+  return context.payment.owed.slice(0, 1).map(({ pspReference }) => ({ pspReference }));
 }
 
 /** Every event that a state takes, each once, with every payload that makes a difference. */
@@ -188,8 +220,10 @@ export function stateKey({ value, context }: { readonly value: unknown; readonly
   const isKnown = (capture: Reference) =>
     isOwed(capture) || [payment.settledBy, ...payment.refunds].some((known) => known?.pspReference === capture.pspReference);
   const money = [isOwed(paying), isKnown(paying), isOwed(mismatched), !isUndone && isKnown(mismatched)];
-  if (isUndone) return JSON.stringify([path, retry.failures, money, deferred.length, deferred.indexOf("paymentRequest")]);
-  if (path.startsWith("COMPLETED")) return JSON.stringify([path, retry.failures, money]);
+  const refund = [...payment.owed, ...payment.refunds].find(({ pspReference }) => pspReference === paying.pspReference);
+  const back = [payment.pcrId === null, refund !== undefined && refund.round > 1];
+  if (isUndone) return JSON.stringify([path, retry.failures, money, back, deferred.length, deferred.indexOf("paymentRequest")]);
+  if (path.startsWith("COMPLETED")) return JSON.stringify([path, retry.failures, money, back]);
   return JSON.stringify([path, retry.failures, money, payment.status, payment.round, payment.attemptId === null]);
 }
 
@@ -221,6 +255,8 @@ export type Graph = ReadonlyMap<string, GraphState>;
 export interface GraphState {
   readonly isFinished: boolean;
   readonly isUndoing: boolean;
+  /** Knows its payment request and takes no news of it: what was paid would be lost. */
+  readonly isDeaf: boolean;
   readonly edges: ReadonlyMap<string, string>;
 }
 
@@ -239,6 +275,7 @@ export function graphOf(alphabet: Alphabet): Graph {
       {
         isFinished: state.hasTag("finished"),
         isUndoing: isUndoing(state),
+        isDeaf: isDeaf(state),
         edges: new Map(
           Object.entries(transitions as Record<string, { state: AnyMachineSnapshot }>).map(([name, next]) => [
             name,

@@ -140,11 +140,9 @@ class PathRun {
     if (type.startsWith("xstate.after.")) {
       this.clock.jump();
       await this.registry.deliver(this.id, { kind: "timer", id: type });
-    } else if (type.startsWith("payment_collection_requirement_")) {
-      await this.store.receive("paths", `${this.id}:${index}`, this.id, "pcr_1", withoutStamp(event));
-      await this.registry.notify(this.id);
     } else {
-      await this.registry.deliver(this.id, { kind: "command", event: withoutStamp(event) });
+      await this.store.receiveCommand("paths", `${this.id}:${index}`, this.id, withoutStamp(event));
+      await this.registry.notify(this.id);
     }
   }
 

@@ -1,14 +1,23 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sql } from "drizzle-orm";
+import { sql, type SQL } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Database } from "../../persistence/connect.ts";
 import { openEmbedded } from "../../persistence/embedded-database.ts";
 import { migrate } from "../../persistence/migrate.ts";
 import { connectPostgres } from "../../persistence/postgres-database.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
-import { commitAfter, commitOne, createdCheckout, passivated, receivePayment } from "../conformance/store-fixtures.ts";
+import type { Commit } from "../../persistence/store.ts";
+import {
+  commitAfter,
+  commitOne,
+  createdCheckout,
+  passivated,
+  paymentOf,
+  randomId,
+  receiveCommand,
+} from "../conformance/store-fixtures.ts";
 import { storeConformance } from "../conformance/store.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
 
@@ -43,9 +52,8 @@ describeOn("postgres", "on a real Postgres", (url) => {
     const before = await updates(database);
     const commits = 8;
     for (let seq = 1; seq <= commits; seq++) {
-      // One batch in two carries an event, as STEP_8's does: it takes the full statement.
-      const events = seq % 2 === 0 ? [{ type: "line_items_updated", data: {} }] : [];
-      await store.commit(checkouts.map(({ id }) => commitAfter(id, seq, { events })));
+      // One batch in two carries an event, as STEP_8's does, or touches payments: they take the longer statements.
+      await store.commit(checkouts.map(({ id }) => commitAfter(id, seq, extras(seq))));
     }
     const after = await updates(database);
     const total = after.all - before.all;
@@ -55,16 +63,71 @@ describeOn("postgres", "on a real Postgres", (url) => {
 
   test("a commit that waited for an arriving event counts it and consumes what it took", async () => {
     const { id } = await createdCheckout(store);
-    const consumed = await receivePayment(store, id);
+    const consumed = await receiveCommand(store, id);
     let commit: Promise<unknown> = Promise.resolve();
-    // Holds the checkout's row as `receive` does, until the commit is seen waiting for it.
+    // Holds the checkout's row as `receiveCommand` does, until the commit is seen waiting for it.
     await holdingRow(database, id, async () => {
       commit = commitOne(store, commitAfter(id, 1, { consumes: [consumed], events: [{ type: "note", data: {} }] }));
-      await until(() => isBlocked(database));
+      await until(() => isBlocked(database, "jsonb_to_recordset"));
     });
     expect(await commit).toEqual({ kind: "applied", signals: 1 });
     expect((await store.events(id)).map((event) => event.eventSeq)).toEqual([1]);
   });
+
+  test("a commit that waited for a payment event, and then for its own row, counts what arrived meanwhile", async () => {
+    const { id } = await createdCheckout(store);
+    const pcrId = randomId("pcr");
+    let commit: Promise<unknown> = Promise.resolve();
+    await holdingRow(database, id, async () => {
+      // As `receivePayment` does before anybody knows the PCR.
+      const arrival = sql`insert into checkoutd.pcr_contexts (pcr_id, arrived) values (${pcrId}, 3)`;
+      await holding(database, arrival, async () => {
+        commit = commitOne(store, commitAfter(id, 1, { pcrId }));
+        await until(() => isBlocked(database, "jsonb_to_recordset"));
+      });
+    });
+    expect(await commit).toEqual({ kind: "applied", signals: 4 });
+  });
+
+  test.each([
+    ["is new", 0],
+    ["was counted", 2],
+  ])("a commit counts the payment event whose arrival it waited for, when the payment requirement %s", async (_, before) => {
+    const { id } = await createdCheckout(store);
+    const pcrId = randomId("pcr");
+    for (let i = 0; i < before; i++) await store.receivePayment("provider", randomId("evt"), pcrId, paymentOf(pcrId));
+    let commit: Promise<unknown> = Promise.resolve();
+    const arrival = sql`insert into checkoutd.pcr_contexts as p (pcr_id, arrived) values (${pcrId}, 1)
+      on conflict (pcr_id) do update set arrived = p.arrived + 1`;
+    await holding(database, arrival, async () => {
+      commit = commitOne(store, commitAfter(id, 1, { pcrId }));
+      await until(() => isBlocked(database, "jsonb_to_recordset"));
+    });
+    expect(await commit).toEqual({ kind: "applied", signals: before + 1 });
+  });
+
+  test.each([
+    ["is new", 0],
+    ["was counted", 2],
+  ])(
+    "a payment event that waited for the commit that learns its payment requirement signals, when that %s",
+    async (_, before) => {
+      const { id } = await createdCheckout(store);
+      const pcrId = randomId("pcr");
+      for (let i = 0; i < before; i++) await store.receivePayment("provider", randomId("evt"), pcrId, paymentOf(pcrId));
+      let receipt: Promise<unknown> = Promise.resolve();
+      // What that commit does to this row; its checkout's row would only hold the event up once more.
+      const learning = sql`insert into checkoutd.pcr_contexts (pcr_id, context_id, arrived) values (${pcrId}, ${id}, 0)
+      on conflict (pcr_id) do update set context_id = excluded.context_id`;
+      await holding(database, learning, async () => {
+        receipt = store.receivePayment("provider", randomId("evt"), pcrId, paymentOf(pcrId));
+        await until(() => isBlocked(database, "checkoutd.inbox"));
+      });
+      expect(await receipt).toEqual({ isNew: true, contextId: id });
+      expect((await store.load(id))?.signals).toBe(1);
+      expect(await store.unconsumed(id)).toHaveLength(before + 1);
+    },
+  );
 
   test("a claim passes by a row that is locked", async () => {
     const { id } = await passivated(store, 1);
@@ -88,18 +151,33 @@ async function migratedDatabase(url: string): Promise<{ database: Database; drop
 }
 
 /** Raises `signals` in an open transaction while `work` runs. */
-async function holdingRow(database: Database, id: string, work: () => Promise<void>): Promise<void> {
+function holdingRow(database: Database, id: string, work: () => Promise<void>): Promise<void> {
+  return holding(database, sql`update checkoutd.contexts set signals = signals + 1 where id = ${id}`, work);
+}
+
+/** Keeps the locks of `statement` until `work` is done, then commits it. */
+async function holding(database: Database, statement: SQL, work: () => Promise<void>): Promise<void> {
   await database.transaction(async (tx) => {
-    await tx.execute(sql`update checkoutd.contexts set signals = signals + 1 where id = ${id}`);
+    await tx.execute(statement);
     await work();
   });
 }
 
-async function isBlocked(database: Database): Promise<boolean> {
+/** True when a statement that contains `part` waits for a lock. */
+async function isBlocked(database: Database, part: string): Promise<boolean> {
   const rows = await database.rows(
-    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%jsonb_to_recordset%'",
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and position($1 in query) > 0",
+    [part],
   );
   return rows.length > 0;
+}
+
+/** What some of the happy path's commits carry. */
+function extras(seq: number): Partial<Commit> {
+  if (seq === 4) return { pcrId: randomId("pcr") };
+  if (seq === 6)
+    return { transfers: [{ debit: "SUSPENSE", credit: "PROVIDER", amount: 1, currency: "MXN", pspReference: "psp" }] };
+  return seq % 2 === 0 ? { events: [{ type: "line_items_updated", data: {} }] } : {};
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

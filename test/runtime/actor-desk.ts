@@ -4,10 +4,11 @@ import { checkoutMachine } from "../../machines/checkout.ts";
 import { TransientError } from "../../machines/errors.ts";
 import type { ActorName, Actors } from "../../machines/step-inputs.ts";
 import type { Commit, CommitResult, InboxEvent } from "../../persistence/store.ts";
-import { CheckoutActor, type ActorState, type Message, type StopReason } from "../../runtime/checkout-actor.ts";
+import { CheckoutActor, type Message, type StopReason } from "../../runtime/checkout-actor.ts";
 import { Committer } from "../../runtime/committer.ts";
 import { begin } from "../../runtime/engine.ts";
 import { Counters } from "../../runtime/telemetry.ts";
+import type { ActorState } from "../../runtime/transition-commit.ts";
 import { newContext } from "../support/checkout-context.ts";
 import { countingIds, idle, ManualClock, SILENT } from "../support/ports.ts";
 
@@ -68,9 +69,15 @@ export function setup(options: { readonly guard?: () => boolean } = {}) {
       state,
     );
   const actor = newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false });
-  const command = async (type: string) => (actor.tell({ kind: "command", event: { type } }), idle());
-  return { machine, newActor, clock, counters, steps, commits, stops, transitions, controls, actor, command };
+  const start = async () => (actor.tell({ kind: "start" }), idle());
+  const cancel = async () => (actor.tell(CANCEL), idle());
+  return { machine, newActor, clock, counters, steps, commits, stops, transitions, controls, actor, start, cancel };
 }
+
+export const CANCEL = {
+  kind: "inbox",
+  event: { source: "api", eventId: "cancel", event: { type: "CANCEL" } },
+} as const satisfies Message;
 
 function handDriven<Name extends ActorName>(src: Name, steps: RunningStep[]) {
   return fromPromise<Actors[Name]["output"], Actors[Name]["input"]>(
@@ -96,7 +103,7 @@ export function last<One>(list: readonly One[]): One {
 /** With the first step, the flags, in flight. */
 export async function started(options: Parameters<typeof setup>[0] = {}) {
   const bundle = setup(options);
-  await bundle.command("START");
+  await bundle.start();
   await last(bundle.commits).answer();
   return bundle;
 }

@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import { TransientError } from "../../machines/errors.ts";
 import { begin, decide } from "../../runtime/engine.ts";
 import { idle } from "../support/ports.ts";
-import { backingOff, creatingGroups, INPUT, last, REFUSED, setup, started } from "./actor-desk.ts";
+import { backingOff, CANCEL, creatingGroups, INPUT, last, REFUSED, setup, started } from "./actor-desk.ts";
 
 test("nothing is started or told before its transition is committed", async () => {
-  const { command, commits, steps, transitions } = setup();
-  await command("START");
+  const { start, commits, steps, transitions } = setup();
+  await start();
   expect(last(commits).commit).toMatchObject({ expectedSeq: 1, fence: 1, entry: { seq: 2, from: "INITIALIZED" } });
   expect([steps, transitions]).toEqual([[], []]);
   await last(commits).answer();
@@ -33,15 +33,15 @@ test("a refused commit stops the actor: nothing acts, nothing is told, and it ta
   expect(steps).toHaveLength(1);
   expect(transitions).toHaveLength(1);
   expect(counters.get("commits_refused")).toBe(1);
-  expect(actor.tell({ kind: "command", event: { type: "CANCEL" } })).toBe(false);
+  expect(actor.tell(CANCEL)).toBe(false);
 });
 
 test("what a refused actor had not read yet is handed back", async () => {
-  const { command, commits, steps, stops } = await started();
+  const { cancel, commits, steps, stops } = await started();
   await last(steps).end({ flags: {} });
-  await command("CANCEL");
+  await cancel();
   await last(commits).answer(REFUSED);
-  expect(last(stops).unread).toEqual([{ kind: "command", event: { type: "CANCEL" } }]);
+  expect(last(stops).unread).toEqual([CANCEL]);
 });
 
 test("a node without its lease commits nothing and its actor stops", async () => {
@@ -53,37 +53,38 @@ test("a node without its lease commits nothing and its actor stops", async () =>
 });
 
 test("the outcome of a step that a cancel overtook is dropped and counted; the undo goes on", async () => {
-  const { command, commits, steps, counters, actor } = await creatingGroups();
+  const { cancel, commits, steps, counters, transitions } = await creatingGroups();
   const overtaken = last(steps);
-  await command("CANCEL");
+  await cancel();
   // It ends while the cancel is being committed, so its outcome is in the mailbox already.
   await overtaken.end({ paymentGroups: [] });
   await last(commits).answer();
   expect(counters.get("stale_outcomes_dropped")).toBe(1);
   expect(last(steps).src).toBe("handleRollback");
-  expect(actor.view.path).toBe("PROCESSING.undoing.paymentGroups.running");
+  expect(last(transitions)).toBe("PROCESSING.undoing.paymentGroups.running");
 });
 
 test("an outcome of another incarnation is dropped and counted", async () => {
   const { actor, commits, counters } = await started();
   const error = { class: "TERMINAL", code: "STALE", message: "From an earlier try." };
   const event = { type: "xstate.error.actor.pinningFlags", actorId: "pinningFlags", error };
-  actor.tell({ kind: "outcome", stepId: "pinningFlags", incarnation: 0, event });
-  actor.tell({ kind: "outcome", stepId: "STEP_3", incarnation: 1, event: { ...event, type: "xstate.error.actor.STEP_3" } });
+  actor.tell({ kind: "outcome", report: { stepId: "pinningFlags", incarnation: 0, event } });
+  const ofAnother = { ...event, type: "xstate.error.actor.STEP_3" };
+  actor.tell({ kind: "outcome", report: { stepId: "STEP_3", incarnation: 1, event: ofAnother } });
   await idle();
   expect(counters.get("stale_outcomes_dropped")).toBe(2);
   expect(commits).toHaveLength(1);
 });
 
 test("a timer that a cancel overtook is dropped and counted", async () => {
-  const { clock, command, commits, steps, counters, actor } = await creatingGroups();
+  const { clock, cancel, commits, steps, counters, transitions } = await creatingGroups();
   await last(steps).fail(new TransientError("UNAVAILABLE", "Not now."));
   await last(commits).answer();
-  await command("CANCEL");
+  await cancel();
   clock.advance(1_000);
   await last(commits).answer();
   expect(counters.get("stale_timers_dropped")).toBe(1);
-  expect(actor.view.path).toBe("PROCESSING.undoing.paymentGroups.running");
+  expect(last(transitions)).toBe("PROCESSING.undoing.paymentGroups.running");
 });
 
 test("a timer that was never set, or is not due, is dropped", async () => {
@@ -132,18 +133,27 @@ test("a guard that throws parks the checkout; its row is unchanged", async () =>
   expect(String(reason.kind === "parked" ? reason.error : "")).toContain("a guard has a bug");
 });
 
-test("a payment event that the state doesn't take is kept, neither consumed nor lost", async () => {
-  const { actor, controls, commits, steps } = await started();
+test("an event that changes nothing in this state is consumed and journaled, so that it waits nowhere for ever", async () => {
+  const { actor, controls, commits } = await started();
   const event = { type: "payment_collection_requirement_success", data: { pspReference: "psr_1" } };
   controls.inbox = [{ source: "webhook", eventId: "evt_1", event }];
   await actor.pullInbox();
-  await last(steps).end({ flags: {} });
-  expect(commits).toHaveLength(2);
-  expect(last(commits).commit).not.toHaveProperty("consumes");
-  // Kept means that something waits here: a long backoff doesn't leave memory with it.
+  await idle();
+  const { commit } = last(commits);
+  expect(commit.consumes).toEqual([expect.objectContaining({ source: "webhook", eventId: "evt_1" })]);
+  expect(commit.entry).toMatchObject({ event, from: commit.entry.to });
+});
+
+test("what has arrived is applied before the payment's deadline is looked at, however late it was read", async () => {
+  const { newActor, machine, controls, commits, clock } = setup();
+  const timer = "xstate.after.paymentDeadline.checkout.PROCESSING.STEP_8.settling";
+  controls.inbox = [CANCEL.event];
+  newActor({ snapshot: begin(machine, INPUT), timers: { [timer]: clock.now() }, seq: 1, fence: 1, isReleased: false }).resume(0);
+  clock.advance(0);
+  await idle();
+  expect(last(commits).commit.entry.event).toMatchObject({ type: "CANCEL" });
   await last(commits).answer();
-  await last(steps).fail(new TransientError("UNAVAILABLE", "Not now.", { retryAfterMs: 60_000 }));
-  expect(last(commits).commit).not.toHaveProperty("passivate");
+  expect(last(commits).commit.entry.event).toMatchObject({ type: timer });
 });
 
 test("halting aborts the step in flight and reports nothing, whatever it comes to", async () => {
@@ -158,8 +168,8 @@ test("halting aborts the step in flight and reports nothing, whatever it comes t
 });
 
 test("a commit that is applied after the actor was halted starts nothing", async () => {
-  const { actor, command, commits, steps, transitions } = setup();
-  await command("START");
+  const { actor, start, commits, steps, transitions } = setup();
+  await start();
   actor.halt();
   await last(commits).answer();
   expect([steps, transitions]).toEqual([[], []]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { OwedRefund } from "../../machines/context.ts";
 import { refundKey } from "../../machines/keys.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
@@ -14,6 +15,12 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 const setup = (instrumentId: string, amount?: number) => openPaymentDesk(database, ids, instrumentId, amount);
+const refundCall = (executionContextId: string, pcrId: string, owed: OwedRefund) => ({
+  executionContextId,
+  key: refundKey(executionContextId, owed.pspReference, owed.round),
+  pcrId,
+  owed,
+});
 const crash = (where: string) => (operation: string) =>
   operation === where ? Promise.reject(new Error("the process died")) : Promise.resolve();
 
@@ -31,7 +38,7 @@ describe("reversePaymentRequest", () => {
   test("cancels what waits for the customer", async () => {
     const { payments, request, undo, ledger } = setup("ins_async");
     await payments.createPaymentRequest(request);
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
     expect(await ledger()).toMatchObject([{ status: "cancelled", captured: 0 }]);
   });
 
@@ -58,7 +65,7 @@ describe("reversePaymentRequest", () => {
 
   test("an undo of nothing leaves a tombstone: the delayed original is refused and nothing is charged", async () => {
     const { payments, request, undo, ledger } = setup("ins_sync_ok");
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
     await expect(payments.createPaymentRequest(request)).rejects.toMatchObject({ class: "TERMINAL", code: "UNDONE" });
     expect(await ledger()).toEqual([]);
   });
@@ -117,7 +124,7 @@ describe("reversePaymentRequest", () => {
     const first = await payments.createPaymentRequest(request);
     await payments.createPaymentAttempt(attempt(first.pcrId, 2, "ins_sync_ok"));
     await simulator.recordAuthenticatedSuccess(successEvent(first.pcrId, "psp_dup", 249900, first.attemptId));
-    const owed = [{ pspReference: "psp_dup", amount: 249900, currency: "INR", reason: "DUPLICATE" as const }];
+    const owed = [{ pspReference: "psp_dup", amount: 249900, currency: "INR", reason: "DUPLICATE" as const, round: 1 }];
     const { refunds } = await payments.reversePaymentRequest({ ...undo, owed });
     expect(refunds.map(({ reason }) => reason).sort()).toEqual(["DUPLICATE", "ROLLBACK"]);
     expect(await net()).toBe(0);
@@ -157,7 +164,7 @@ describe("reversePaymentRequest", () => {
     provider.before = crash("cancel");
     await expect(payments.reversePaymentRequest(undo)).rejects.toThrow("the process died");
     provider.before = async () => undefined;
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
   });
 });
 
@@ -167,15 +174,14 @@ describe("refundCapture", () => {
     const { pcrId, outcome } = await desk.payments.createPaymentRequest(desk.request);
     if (outcome.kind !== "captured") throw new Error("expected a capture");
     const { kind: _, ...capture } = outcome;
-    const key = refundKey(desk.executionContextId, capture.pspReference);
-    const call = { executionContextId: desk.executionContextId, key, pcrId, capture, reason: "LATE" as const };
-    return { ...desk, call };
+    const owed = { ...capture, reason: "LATE" as const, round: 1 };
+    return { ...desk, call: refundCall(desk.executionContextId, pcrId, owed) };
   }
 
   test("refunds once, however often it is asked", async () => {
     const { payments, restarted, call, ledger, books } = await captured();
     const refund = await payments.refundCapture(call);
-    expect(refund).toMatchObject({ amount: 249900, reason: "LATE", pspReference: call.capture.pspReference });
+    expect(refund).toMatchObject({ amount: 249900, reason: "LATE", pspReference: call.owed.pspReference });
     expect(await restarted().refundCapture(call)).toEqual(refund);
     expect(await Promise.all([payments.refundCapture(call), payments.refundCapture(call)])).toEqual([refund, refund]);
     expect(await ledger()).toMatchObject([{ captured: 249900, refunded: 249900 }]);
@@ -192,7 +198,7 @@ describe("refundCapture", () => {
 
   test("refunded already, by somebody at the provider, is a success", async () => {
     const { payments, simulator, call, ledger } = await captured();
-    await simulator.refund({ key: "by hand", pcrId: call.pcrId, pspReference: call.capture.pspReference });
+    await simulator.refund({ key: "by hand", pcrId: call.pcrId, pspReference: call.owed.pspReference });
     expect(await payments.refundCapture(call)).toMatchObject({ amount: 249900 });
     expect(await ledger()).toMatchObject([{ refunded: 249900 }]);
   });
@@ -210,15 +216,14 @@ describe("refundCapture", () => {
   test("a reversal afterwards doesn't refund again", async () => {
     const { payments, call, undo, ledger } = await captured();
     const refund = await payments.refundCapture(call);
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [refund] });
+    expect(await payments.reversePaymentRequest(undo)).toEqual({ pcrId: call.pcrId, refunds: [refund] });
     expect(await ledger()).toMatchObject([{ refunded: 249900 }]);
   });
 
   test("a capture that the provider doesn't know is a terminal error: an operator must look", async () => {
     const { payments, call, executionContextId } = await captured();
-    const capture = { ...call.capture, pspReference: "psp_invented" };
-    const refund = payments.refundCapture({ ...call, key: refundKey(executionContextId, "psp_invented"), capture });
-    await expect(refund).rejects.toMatchObject({ class: "TERMINAL", code: "CAPTURE_UNKNOWN" });
+    const invented = refundCall(executionContextId, call.pcrId, { ...call.owed, pspReference: "psp_invented" });
+    await expect(payments.refundCapture(invented)).rejects.toMatchObject({ class: "TERMINAL", code: "CAPTURE_UNKNOWN" });
   });
 
   test.each([

@@ -79,7 +79,7 @@ describe("createPaymentRequest", () => {
     for (let tries = 0; tries < 4; tries++) {
       await expect(payments.createPaymentRequest(request)).rejects.toMatchObject({ code: "PROVIDER_UNAVAILABLE" });
     }
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
     expect(await net()).toBe(0);
   });
 
@@ -103,14 +103,14 @@ describe("createPaymentRequest", () => {
     expect(await payments.createPaymentRequest(request)).toEqual(attempt);
     const report = await payments.getPaymentStatus({ executionContextId, pcrId: attempt.pcrId });
     expect(report).toMatchObject({ attemptId: attempt.attemptId, outcome: attempt.outcome });
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
     expect(provider.calls).toEqual([]);
   });
 
   test("an instrument that nobody knows is a terminal error, and can be undone", async () => {
     const { payments, request, undo, ledger } = setup("ins_from_elsewhere");
     await expect(payments.createPaymentRequest(request)).rejects.toMatchObject({ class: "TERMINAL", code: "INSTRUMENT_UNKNOWN" });
-    expect(await payments.reversePaymentRequest(undo)).toEqual({ refunds: [] });
+    expect(await payments.reversePaymentRequest(undo)).toMatchObject({ refunds: [] });
     expect(await ledger()).toEqual([]);
   });
 
@@ -181,6 +181,116 @@ describe("createPaymentAttempt", () => {
     await expect(payments.createPaymentAttempt(call)).rejects.toMatchObject({ class: "TRANSIENT" });
     expect((await payments.createPaymentAttempt(call)).outcome.kind).toBe("captured");
     expect((await ledger()).map(({ captured }) => captured)).toEqual([0, 249900]);
+  });
+});
+
+describe("recordSettlement", () => {
+  test("cancels the attempt that is still pending when an earlier one succeeded late", async () => {
+    const { payments, simulator, request, attempt, executionContextId, ledger, pass, net } = setup("ins_async");
+    const first = await payments.createPaymentRequest(request);
+    await payments.createPaymentAttempt(attempt(first.pcrId, 2, "ins_async_ok"));
+    await simulator.recordAuthenticatedSuccess(successEvent(first.pcrId, "psp_late", 249900, first.attemptId));
+    const call = { executionContextId, key: `${executionContextId}:STEP_9`, pcrId: first.pcrId };
+    await payments.recordSettlement(call);
+    await payments.recordSettlement(call);
+    expect(await ledger()).toMatchObject([
+      { status: "captured", captured: 249900, refunded: 0 },
+      { status: "cancelled", captured: 0 },
+    ]);
+    expect(await attempts(executionContextId)).toEqual(["CAPTURED", "CANCELLED"]);
+    await pass(10_000);
+    expect(await net()).toBe(249900);
+  });
+
+  test("closes an attempt of which it isn't known whether a charge exists: its delayed original takes nothing", async () => {
+    const { payments, provider, simulator, request, attempt, executionContextId, restarted, net } = setup("ins_async");
+    const first = await payments.createPaymentRequest(request);
+    const second = attempt(first.pcrId, 2, "ins_sync_ok");
+    provider.before = crash("create");
+    await expect(payments.createPaymentAttempt(second)).rejects.toThrow("the process died");
+    await simulator.recordAuthenticatedSuccess(successEvent(first.pcrId, "psp_late", 249900, first.attemptId));
+    await restarted().recordSettlement({ executionContextId, key: "k", pcrId: first.pcrId });
+    await restarted().createPaymentAttempt(second);
+    expect(await net()).toBe(249900);
+  });
+
+  test("asks the provider for nothing when every attempt is known to be captured", async () => {
+    const { payments, provider, request, executionContextId } = setup("ins_sync_ok");
+    const { pcrId } = await payments.createPaymentRequest(request);
+    const calls = provider.calls.length;
+    await payments.recordSettlement({ executionContextId, key: "k", pcrId });
+    expect(provider.calls).toHaveLength(calls);
+  });
+
+  test("has nothing to cancel where nothing was to pay", async () => {
+    const { payments, provider, request, executionContextId } = setup("ins_down", 0);
+    const { pcrId } = await payments.createPaymentRequest(request);
+    await payments.recordSettlement({ executionContextId, key: "k", pcrId });
+    expect(provider.calls).toEqual([]);
+    expect(await attempts(executionContextId)).toEqual(["CAPTURED"]);
+  });
+
+  async function attempts(executionContextId: string): Promise<readonly string[]> {
+    const rows = await database.rows<{ status: string }>(
+      "select status from checkoutd.payment_attempts where context_id = $1 order by round",
+      [executionContextId],
+    );
+    return rows.map(({ status }) => status);
+  }
+});
+
+describe("a success that is faster than the answer to the charge", () => {
+  /** The payment request exists, its charge doesn't: the process died before the provider heard of it. */
+  async function uncharged(instrumentId: string) {
+    const desk = setup(instrumentId);
+    desk.provider.before = crash("create");
+    await expect(desk.payments.createPaymentRequest(desk.request)).rejects.toThrow("the process died");
+    const [row] = await database.rows<{ id: string }>(
+      "select id from checkoutd.payment_collection_requirements where context_id = $1",
+      [desk.executionContextId],
+    );
+    const pcrId = row?.id ?? "";
+    const isBooked = await desk.simulator.recordAuthenticatedSuccess(successEvent(pcrId, "psp_early"));
+    expect(isBooked).toBe(false);
+    await desk.simulator.recordAuthenticatedSuccess(successEvent(pcrId, "psp_early"));
+    return { ...desk, pcrId, payments: desk.restarted() };
+  }
+
+  test("is the outcome of the charge, which takes nothing more", async () => {
+    const { payments, request, net, ledger } = await uncharged("ins_sync_ok");
+    const { outcome } = await payments.createPaymentRequest(request);
+    expect(outcome).toEqual({ kind: "captured", pspReference: "psp_early", amount: 249900, currency: "INR" });
+    expect(await net()).toBe(249900);
+    expect(await ledger()).toMatchObject([{ status: "captured", authorised: 249900, captures: [{ pspReference: "psp_early" }] }]);
+  });
+
+  test.each(["getPaymentStatus", "cancelIfPending"] as const)("is seen by %s", async (operation) => {
+    const { payments, executionContextId, pcrId } = await uncharged("ins_async");
+    const report = await payments[operation]({ executionContextId, key: "k", pcrId });
+    expect(report.outcome).toMatchObject({ kind: "captured", pspReference: "psp_early" });
+    expect(report.captures).toHaveLength(1);
+  });
+
+  test("is not cancelled by the settlement", async () => {
+    const { payments, executionContextId, pcrId, ledger } = await uncharged("ins_async");
+    await payments.recordSettlement({ executionContextId, key: "k", pcrId });
+    expect(await ledger()).toMatchObject([{ status: "captured", captured: 249900 }]);
+  });
+
+  test("is given back by the reversal", async () => {
+    const { payments, undo, net, ledger } = await uncharged("ins_async");
+    expect((await payments.reversePaymentRequest(undo)).refunds).toMatchObject([{ pspReference: "psp_early" }]);
+    expect(await ledger()).toMatchObject([{ captured: 249900, refunded: 249900 }]);
+    expect(await net()).toBe(0);
+  });
+
+  test("can be refunded before there is a charge, and the charge then shows it", async () => {
+    const { payments, simulator, request, pcrId, ledger, executionContextId } = await uncharged("ins_async");
+    await simulator.refund({ key: "k", pcrId, pspReference: "psp_early" });
+    await payments.createPaymentRequest(request);
+    expect(await ledger()).toMatchObject([{ captured: 249900, refunded: 249900 }]);
+    const report = await payments.getPaymentStatus({ executionContextId, pcrId });
+    expect(report.outcome).toEqual({ kind: "cancelled" });
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../persistence/connect.ts";
 import type { ProviderEvent } from "../../services/payment-provider.ts";
 import { SimulatedProvider } from "../../services/provider-simulator.ts";
@@ -170,9 +170,119 @@ test("does not tell of a success of its own after others announced one", async (
   expect(await entry()).toMatchObject({ captured: 1000 });
 });
 
-test("books nothing for a payment that nobody knows", async () => {
+test("says so when a success is for a payment that nobody knows yet", async () => {
   const { simulator } = await setup("ins_async");
   expect(await simulator.recordAuthenticatedSuccess(successEvent("pcr_unknown", "psp_1"))).toBe(false);
+});
+
+describe("the instrument whose first refund fails", () => {
+  async function paid() {
+    const desk = await setup("ins_refund_fails");
+    expect(await desk.simulator.confirm(desk)).toMatchObject({ status: "requires_action" });
+    desk.clock.advance(1_000);
+    await desk.simulator.deliverDue(desk.send);
+    const refund = (key: string) =>
+      desk.simulator.refund({ key: `${desk.pcrId}:${key}`, pcrId: desk.pcrId, pspReference: desk.chargeId });
+    return { ...desk, refund };
+  }
+
+  test("asks for an action and is captured about a second later", async () => {
+    const { sent, entry } = await paid();
+    expect(sent).toMatchObject([{ type: "payment_collection_requirement_success" }]);
+    expect(await entry()).toMatchObject({ captured: 1000, refunded: 0 });
+  });
+
+  test("accepts the first refund, then holds the money again and tells so", async () => {
+    const { simulator, clock, refund, entry, sent, send, chargeId, pcrId, request } = await paid();
+    const first = await refund("k1");
+    expect(first.status).toBe("accepted");
+    expect(await entry()).toMatchObject({ refunded: 1000, captures: [{ refundedAmount: 1000 }] });
+    clock.advance(999);
+    expect(await simulator.deliverDue(send)).toBe(0);
+    clock.advance(1);
+    const refuse = async () => Promise.reject(new Error("503"));
+    await expect(simulator.deliverDue(refuse)).rejects.toThrow("sent again");
+    clock.advance(5_000);
+    expect(await simulator.deliverDue(send)).toBe(1);
+    expect(sent[1]).toEqual({
+      type: "payment_refund_failed",
+      timestamp: new Date(clock.now() - 5_000).toISOString(),
+      data: {
+        eventId: `${first.refundId}:failed`,
+        pcrId,
+        attemptId: request.attemptId,
+        pspReference: chargeId,
+        amount: 1000,
+        currency: "KWD",
+        occurredAt: new Date(clock.now() - 5_000).toISOString(),
+        code: "REFUND_FAILED_AT_BANK",
+      },
+    });
+    expect(await entry()).toMatchObject({ captured: 1000, refunded: 0, captures: [{ refundedAmount: 0 }] });
+  });
+
+  test("the old key answers the failed refund and pays nothing; a new key succeeds, once", async () => {
+    const { simulator, clock, refund, entry, send } = await paid();
+    const first = await refund("k1");
+    expect(await refund("k1")).toEqual(first);
+    clock.advance(1_000);
+    await simulator.deliverDue(send);
+    expect(await refund("k1")).toEqual({ refundId: first.refundId, status: "failed" });
+    expect(await entry()).toMatchObject({ refunded: 0 });
+    const second = await refund("k2");
+    expect(second.refundId).not.toBe(first.refundId);
+    expect(await refund("k3")).toEqual(second);
+    expect(await refund("k1")).toEqual({ refundId: first.refundId, status: "failed" });
+    clock.advance(60_000);
+    expect(await simulator.deliverDue(send)).toBe(0);
+    expect(await entry()).toMatchObject({ captured: 1000, refunded: 1000 });
+  });
+});
+
+test("refuses a refund key that was used for another capture", async () => {
+  const { simulator, pcrId, chargeId } = await setup("ins_sync_ok");
+  await simulator.confirm({ chargeId });
+  await simulator.recordAuthenticatedSuccess(successEvent(pcrId, "psp_1", 7));
+  await simulator.refund({ key: `${pcrId}:k`, pcrId, pspReference: "psp_1" });
+  const other = simulator.refund({ key: `${pcrId}:k`, pcrId, pspReference: chargeId });
+  await expect(other).rejects.toMatchObject({ code: "PROVIDER_KEY_REUSED" });
+});
+
+describe("the list for reconciliation", () => {
+  test("has each charge once, in the order of ids, however small the pages are", async () => {
+    const { simulator } = await setup("ins_sync_ok");
+    for (let count = 0; count < 4; count++) await setup("ins_async");
+    const all = (await simulator.listCharges()).map(({ chargeId }) => chargeId);
+    const paged: string[] = [];
+    for (let after: string | undefined; ; after = paged.at(-1)) {
+      const page = await simulator.listCharges({ limit: 2, ...(after === undefined ? {} : { after }) });
+      if (page.length === 0) break;
+      expect(page.length).toBeLessThanOrEqual(2);
+      paged.push(...page.map(({ chargeId }) => chargeId));
+    }
+    expect(paged).toEqual(all);
+    expect(paged).toEqual([...new Set(paged)].sort());
+  });
+
+  test("tells what a charge captured and gave back, for whom, and when its money last moved", async () => {
+    const { simulator, clock, pcrId, chargeId, request, entry } = await setup("ins_sync_ok");
+    expect(await entry()).toMatchObject({ chargeId, captures: [], movedAt: null });
+    await simulator.confirm({ chargeId });
+    const capturedAt = clock.now();
+    const { executionContextId, attemptId } = request;
+    expect(await entry()).toMatchObject({
+      executionContextId,
+      pcrId,
+      attemptId,
+      currency: "KWD",
+      status: "captured",
+      movedAt: capturedAt,
+      captures: [{ pspReference: chargeId, amount: 1000, currency: "KWD", refundedAmount: 0 }],
+    });
+    clock.advance(5);
+    await simulator.refund({ key: `${pcrId}:k`, pcrId, pspReference: chargeId });
+    expect(await entry()).toMatchObject({ movedAt: capturedAt + 5, captures: [{ refundedAmount: 1000 }] });
+  });
 });
 
 test("sends by itself once started, and nothing after it was stopped", async () => {

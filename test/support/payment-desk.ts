@@ -6,7 +6,7 @@ import { SimulatedProvider } from "../../services/provider-simulator.ts";
 import type { Ids } from "../../steps/ports.ts";
 import { ManualClock } from "./ports.ts";
 
-type Operation = "create" | "confirm" | "cancel" | "retrieve" | "refund";
+type Operation = "create" | "confirm" | "cancel" | "retrieve" | "refund" | "listCharges";
 
 /** Passes calls on and records them; `before` and `after` run around each and may throw or wait. */
 class BreakableProvider implements PaymentProvider {
@@ -22,6 +22,8 @@ class BreakableProvider implements PaymentProvider {
   cancel: PaymentProvider["cancel"] = (reference) => this.#around("cancel", () => this.inner.cancel(reference));
   retrieve: PaymentProvider["retrieve"] = (reference) => this.#around("retrieve", () => this.inner.retrieve(reference));
   refund: PaymentProvider["refund"] = (request) => this.#around("refund", () => this.inner.refund(request));
+
+  listCharges: PaymentProvider["listCharges"] = (page) => this.#around("listCharges", () => this.inner.listCharges(page));
 
   async #around<Result>(operation: Operation, call: () => Promise<Result>): Promise<Result> {
     await this.before(operation);
@@ -72,6 +74,14 @@ export function openPaymentDesk(database: Database, ids: Ids, instrumentId: stri
       key: `${executionContextId}:STEP_5:${round}`,
     }),
     ledger,
+    /** Lets this much time pass, and the simulator do what is due by then; what it tells of this checkout. */
+    pass: async (ms: number) => {
+      clock.advance(ms);
+      const told: ProviderEvent[] = [];
+      await simulator.deliverDue(async (event) => void told.push(event));
+      const mine = new Set((await ledger()).map(({ pcrId }) => pcrId));
+      return told.filter(({ data }) => mine.has(data.pcrId));
+    },
     /** What the customer has paid and not got back, by the provider's books. */
     net: async () => (await ledger()).reduce((sum, charge) => sum + charge.captured - charge.refunded, 0),
     books: async () =>

@@ -1,0 +1,72 @@
+/**
+ * Watches for captured money that is neither confirmed nor given back: the one thing that must never last, whatever
+ * bug or outage keeps it. It sees what the ledgers know; what they never heard of is for `npm run reconcile`.
+ */
+import type { Store, UnsettledMoney } from "../persistence/store.ts";
+import type { Clock } from "../steps/ports.ts";
+import type { Log } from "./telemetry.ts";
+
+const LOOK_EVERY_MS = 15_000;
+/** Confirming and refunding take moments; a payment that waits for its checkout's first steps takes seconds. */
+const UNSETTLED_AFTER_MS = 60_000;
+/** Enough for people to begin with; the count says no more than "at least". */
+const REPORTED_MAX = 1_000;
+
+export interface MoneyWatchDeps {
+  readonly store: Pick<Store, "unsettled">;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class MoneyWatch {
+  private held: readonly UnsettledMoney[] = [];
+  private reported = new Set<string>();
+  private cancelLook: () => void = () => {};
+  private current: Promise<void> = Promise.resolve();
+  private isStopped = false;
+
+  constructor(private readonly deps: MoneyWatchDeps) {}
+
+  /** Checkouts that hold such money. */
+  get checkouts(): number {
+    return new Set(this.held.map(({ contextId }) => contextId)).size;
+  }
+
+  /** How long the oldest of it has been held; 0 = there is none. */
+  get oldestSeconds(): number {
+    const [oldest] = this.held;
+    return oldest === undefined ? 0 : Math.max(0, (this.deps.clock.now() - oldest.since) / 1_000);
+  }
+
+  start(): void {
+    this.schedule(0);
+  }
+
+  /** Resolves when the look that is under way has ended. Safe twice and before start. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.cancelLook();
+    await this.current;
+  }
+
+  private schedule(delayMs: number): void {
+    if (this.isStopped) return;
+    this.cancelLook = this.deps.clock.after(delayMs, () => {
+      this.current = this.look()
+        .catch((error: unknown) => this.deps.log.warn({ err: error }, "The look for unsettled money failed; it is repeated"))
+        .finally(() => this.schedule(LOOK_EVERY_MS));
+    });
+  }
+
+  private async look(): Promise<void> {
+    this.held = await this.deps.store.unsettled(UNSETTLED_AFTER_MS, REPORTED_MAX);
+    for (const { contextId, amount, currency, since } of this.held) {
+      if (this.reported.has(contextId)) continue;
+      this.deps.log.error(
+        { executionContextId: contextId, amount, currency, since: new Date(since).toISOString() },
+        "Captured money is neither confirmed nor given back; look at this checkout",
+      );
+    }
+    this.reported = new Set(this.held.map(({ contextId }) => contextId));
+  }
+}
