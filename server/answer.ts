@@ -26,9 +26,8 @@ export function parkedProblem({ executionContextId, state }: CheckoutView): Prob
 }
 
 export function unfinishedProblem(view: CheckoutView): Problem {
-  if (view.status === "ROLLING_BACK") return rollbackProblem(view, "IN_PROGRESS");
-  const isUndoing = view.state === "PROCESSING" || view.state === "ROLLEDBACK";
-  if (view.status === "NEEDS_ATTENTION" && isUndoing) return rollbackProblem(view, "NEEDS_ATTENTION");
+  const rollback = rollbackOf(view);
+  if (rollback !== "NONE") return rollbackProblem(view, rollback);
   const { lastError, retry } = view.context;
   const why =
     lastError === null || retry.failures === 0
@@ -38,6 +37,20 @@ export function unfinishedProblem(view: CheckoutView): Problem {
     executionContextId: view.executionContextId,
     retryScheduled: true,
   });
+}
+
+/** Another attempt was the last one: declined, and undone because of it. Null = the checkout itself is the answer. */
+export function declinedProblem(view: CheckoutView): Problem | null {
+  const rollback = rollbackOf(view);
+  const isDeclined = rollback !== "NONE" && view.context.lastError?.code === "PAYMENT_DECLINED";
+  return isDeclined ? rollbackProblem(view, rollback) : null;
+}
+
+function rollbackOf({ state, status }: CheckoutView): RollbackState {
+  if (status === "ROLLED_BACK") return "DONE";
+  if (status === "ROLLING_BACK") return "IN_PROGRESS";
+  const isUndoing = state === "PROCESSING" || state === "ROLLEDBACK";
+  return status === "NEEDS_ATTENTION" && isUndoing ? "NEEDS_ATTENTION" : "NONE";
 }
 
 function stored(content: Problem): StoredAnswer {

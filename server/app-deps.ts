@@ -3,9 +3,15 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { CheckoutOrchestrator } from "../runtime/orchestrator.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { ApiKey } from "./api-keys.ts";
+import type { Metrics } from "./metrics.ts";
+import type { PaymentDoor } from "./payment-events.ts";
 
 export interface AppDeps {
   readonly orchestrator: CheckoutOrchestrator;
+  /** Where payment events come in; null = there is no secret to check their signatures with. */
+  readonly paymentDoor: PaymentDoor | null;
+  /** What /metrics tells. */
+  readonly metrics: Metrics;
   /** Empty = only loopback peers are served, as the caller `local`. */
   readonly apiKeys: readonly ApiKey[];
   /** How long an initiate waits for a first answer unless `Prefer: wait` says otherwise. */
@@ -28,8 +34,15 @@ export interface ServerLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
+/** What an answer, and the log, call a request by. */
+export interface RequestIds {
+  requestId: string;
+  /** The caller's own checkout that the request is about, once that is known. */
+  executionContextId?: string;
+}
+
 export interface EdgeEnv {
-  readonly Variables: { requestId: string; caller: string };
+  readonly Variables: RequestIds & { caller: string };
 }
 
 export type App = OpenAPIHono<EdgeEnv>;

@@ -6,22 +6,37 @@ import { authenticate } from "./authentication.ts";
 import { problemResponse, thrownResponse } from "./error-response.ts";
 import { problem } from "./problems.ts";
 import { validRequestId } from "./request-headers.ts";
+import { addCancelRoute } from "./routes/cancel.ts";
 import { addCheckoutRoutes } from "./routes/checkouts.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addInitiateRoute } from "./routes/initiate.ts";
+import { addLedgerRoute } from "./routes/ledger.ts";
+import { addMetricsRoute } from "./routes/metrics.ts";
 import { addPageRoutes } from "./routes/page.ts";
+import { addPaymentAttemptRoute } from "./routes/payment-attempt.ts";
+import { addPaymentEventRoute } from "./routes/payment-events.ts";
+import { addResolveRoute } from "./routes/resolve.ts";
 import { addStreamRoutes } from "./routes/streams.ts";
 
 export function createApp(deps: AppDeps): App {
   const app: App = new OpenAPIHono<EdgeEnv>();
-  app.onError((error, c) => thrownResponse(c.get("requestId"), deps.log, error));
+  app.onError((error, c) => thrownResponse(c.var, deps.log, error));
   app.notFound(() => problemResponse(problem("NOT_FOUND", "There is nothing at this path. See /openapi.json.")));
   app.use(responseHeaders(deps));
+  // Before the authentication by API key: a provider has none, its signature says who it is.
+  addPaymentEventRoute(app, deps);
+  refuseOtherMethods(app);
   app.use("/orchestration/*", authenticate(deps));
+  app.use("/metrics", authenticate(deps));
   addInitiateRoute(app, deps);
   refuseOtherMethods(app);
   addCheckoutRoutes(app, deps);
+  addCancelRoute(app, deps);
+  addPaymentAttemptRoute(app, deps);
+  addResolveRoute(app, deps);
+  addLedgerRoute(app, deps);
   addStreamRoutes(app, deps);
+  addMetricsRoute(app, deps.metrics);
   addHealthRoutes(app, deps);
   addPageRoutes(app);
   addOpenApiRoute(app, deps.version);

@@ -1,9 +1,9 @@
 /** A checkout as clients read it: the API's 200 body, from the machine's view alone. Pure. */
-import type { Capture, CheckoutContext, Invoice, LastError } from "../machines/context.ts";
+import type { Capture, CheckoutContext, Invoice, LastError, OwedRefund, Payment } from "../machines/context.ts";
 import { amountDue, attemptsLeft } from "../machines/payment.ts";
 import type { CheckoutView } from "../machines/view.ts";
 import { checkoutLinks } from "./links.ts";
-import type { CheckoutBody, InvoiceBody, LineItemBody, PaymentBody } from "./response-schema.ts";
+import type { CheckoutBody, InvoiceBody, LineItemBody, PaymentBody, RefundBody } from "./response-schema.ts";
 
 export function checkoutBody(view: CheckoutView): CheckoutBody {
   const { context } = view;
@@ -112,8 +112,26 @@ function payment(view: CheckoutView): PaymentBody {
     capturedAmount,
     refundedAmount,
     attemptsLeft: attemptsLeft(context),
+    refunds: refunds(held),
     nextAction: held.nextAction === null || isOver(view) ? null : nextActionBody(held.nextAction),
   };
+}
+
+/** What went back, then what still has to: also a refund that was accepted and failed later, with its next round. */
+function refunds({ refunds: given, owed }: Payment): RefundBody[] {
+  const body = ({ pspReference, amount, currency, reason, round }: OwedRefund) => {
+    return { pspReference, amount, currency, reason, round };
+  };
+  const isGiven = new Set(given.map(({ pspReference }) => pspReference));
+  return [
+    ...given.map((refund): RefundBody => {
+      const status = refund.byHand === true ? "REFUNDED_BY_HAND" : "REFUNDED";
+      return { ...body(refund), status, refundId: refund.refundId };
+    }),
+    ...owed
+      .filter(({ pspReference }) => !isGiven.has(pspReference))
+      .map((refund): RefundBody => ({ ...body(refund), status: "OWED", refundId: null })),
+  ];
 }
 
 /** Undoing or ended: what was a next action is one no more. */

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { CheckoutPolicy } from "../machines/context.ts";
 import { readApiKeys, type ApiKey } from "./api-keys.ts";
 import { isLoopback } from "./loopback.ts";
+import { webhookSecretMistake } from "./webhook-signature.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
@@ -18,6 +19,8 @@ export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly apiKeys: readonly ApiKey[];
   readonly paymentProvider: "simulator";
+  /** Null = payment events are taken from the built-in provider only. */
+  readonly paymentWebhookSecret: string | null;
   readonly flagsFile: string | null;
   readonly requestWaitMs: number;
   readonly shutdownGraceMs: number;
@@ -34,7 +37,7 @@ export class ConfigError extends Error {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Variables that hold a secret may name a file instead, e.g. DATABASE_URL_FILE. */
-const SECRETS = ["DATABASE_URL", "REDIS_URL", "API_KEYS"] as const;
+const SECRETS = ["DATABASE_URL", "REDIS_URL", "API_KEYS", "PAYMENT_WEBHOOK_SECRET"] as const;
 
 const DAY_MS = 86_400_000;
 
@@ -54,6 +57,7 @@ const schema = z.object({
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info"),
   API_KEYS: z.string().optional(),
   PAYMENT_PROVIDER: z.literal("simulator", "must be simulator, the one provider that there is").optional(),
+  PAYMENT_WEBHOOK_SECRET: z.string().optional(),
   FLAGS_FILE: z.string().optional(),
   REQUEST_WAIT_MS: integer(0, 60_000, 5000),
   SHUTDOWN_GRACE_MS: integer(0, 600_000, 10_000),
@@ -75,6 +79,7 @@ export function loadConfig(environment: Environment, readFile: (path: string) =>
   for (const issue of parsed.error?.issues ?? []) mistakes.push(`${issue.path.join(".")} ${issue.message}.`);
   const apiKeys = readApiKeys(values["API_KEYS"] ?? "", mistakes);
   checkExposure(values, apiKeys, mistakes);
+  checkWebhookSecret(values["PAYMENT_WEBHOOK_SECRET"], mistakes);
   if (values["FLAGS_FILE"] !== undefined) readOr(readFile, "FLAGS_FILE", values["FLAGS_FILE"], mistakes);
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes);
   return configOf(parsed.data, apiKeys);
@@ -90,6 +95,7 @@ function configOf(values: z.infer<typeof schema>, apiKeys: readonly ApiKey[]): C
     logLevel: values.LOG_LEVEL,
     apiKeys,
     paymentProvider: values.PAYMENT_PROVIDER ?? "simulator",
+    paymentWebhookSecret: values.PAYMENT_WEBHOOK_SECRET ?? null,
     flagsFile: values.FLAGS_FILE ?? null,
     requestWaitMs: values.REQUEST_WAIT_MS,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
@@ -114,6 +120,11 @@ function checkExposure(values: Environment, apiKeys: readonly ApiKey[], mistakes
   if (values["PAYMENT_PROVIDER"] === undefined) {
     mistakes.push("PAYMENT_PROVIDER must be set when HOST is reachable from other machines: simulator moves no real money.");
   }
+}
+
+function checkWebhookSecret(secret: string | undefined, mistakes: string[]): void {
+  const mistake = secret === undefined ? null : webhookSecretMistake(secret);
+  if (mistake !== null) mistakes.push(`PAYMENT_WEBHOOK_SECRET ${mistake}.`);
 }
 
 function secretsFromFiles(values: Environment, readFile: (path: string) => string, mistakes: string[]): Record<string, string> {

@@ -1,6 +1,6 @@
 /** Puts problems on the wire, and turns whatever was thrown into one: 500 only for a bug, never with a stack. */
 import { ConflictError, LeaseLostError, TransientError, ValidationError, classify } from "../machines/errors.ts";
-import type { ServerLog } from "./app-deps.ts";
+import type { RequestIds, ServerLog } from "./app-deps.ts";
 import { conflict, problem, retryAfterSeconds, type Problem } from "./problems.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
@@ -16,36 +16,48 @@ export function problemResponse(content: Problem, headers: Readonly<Record<strin
   });
 }
 
-export function thrownResponse(requestId: string, log: ServerLog, error: unknown): Response {
-  const content = problemOfThrown(error);
-  if (content.status === 500) log.error({ requestId, err: error }, "A request ended in an unexpected error.");
+export function thrownResponse({ requestId, executionContextId }: RequestIds, log: ServerLog, error: unknown): Response {
+  const about = executionContextId === undefined ? {} : { executionContextId };
+  const content = problemOfThrown(error, about);
+  if (content.status === 500) log.error({ requestId, ...about, err: error }, "A request ended in an unexpected error.");
   const retryAfterMs = error instanceof TransientError ? error.retryAfterMs : undefined;
   const isRetryable = content.status === 503 && retryAfterMs !== undefined;
   return problemResponse(content, isRetryable ? { "Retry-After": String(retryAfterSeconds(retryAfterMs)) } : {});
 }
 
-/** What was thrown before a checkout existed: nothing was changed, so nothing is rolled back. */
-function problemOfThrown(error: unknown): Problem {
-  if (error instanceof ValidationError) return problem("VALIDATION_FAILED", error.message, { violations: error.violations });
-  if (error instanceof ConflictError) return conflict(error.code, error.message, error.details ?? {});
-  if (error instanceof LeaseLostError) return unavailable();
-  if (error instanceof TransientError && isOwnRefusal(error.code)) return problem(error.code, error.message);
-  if (classify(error).class === "TRANSIENT") return unavailable();
+type About = Pick<RequestIds, "executionContextId">;
+
+/** What was thrown changed nothing by itself, so nothing is rolled back because of it. */
+function problemOfThrown(error: unknown, about: About): Problem {
+  if (error instanceof ValidationError) {
+    return problem("VALIDATION_FAILED", error.message, { ...about, violations: error.violations });
+  }
+  if (error instanceof ConflictError) return conflict(error.code, error.message, { ...about, ...error.details });
+  if (error instanceof LeaseLostError) return unavailable(about);
+  if (error instanceof TransientError) return refusal(error, about) ?? unavailable(about);
+  if (classify(error).class === "TRANSIENT") return unavailable(about);
   return problem(
     "UNEXPECTED",
     "The service met an error that it did not expect. Report it with the x-request-id of this response.",
+    about,
   );
 }
 
-/** What this node says about itself before a checkout exists; any other trouble is a dependency's. */
-function isOwnRefusal(code: string): code is "OVERLOADED" | "DRAINING" {
-  return code === "OVERLOADED" || code === "DRAINING";
+/** What this service says of itself; null = any other trouble, which is a dependency's. */
+function refusal({ code, message, details }: TransientError, about: About): Problem | null {
+  switch (code) {
+    case "OVERLOADED":
+    case "DRAINING":
+      return problem(code, message, about);
+    case "RETRY_SCHEDULED":
+      return problem(code, message, { ...about, ...details, retryScheduled: true });
+    default:
+      return null;
+  }
 }
 
 /** Without the cause's own message: a driver's names hosts and ports. */
-function unavailable(): Problem {
-  return problem(
-    "UNAVAILABLE",
-    "Something that this service needs does not answer. Send the same request again after Retry-After.",
-  );
+function unavailable(about: About): Problem {
+  const detail = "Something that this service needs does not answer. Send the same request again after Retry-After.";
+  return problem("UNAVAILABLE", detail, about);
 }

@@ -1,61 +1,26 @@
 /**
- * Reads a request's body as JSON that is safe to keep: bounded before it is read, scanned before it is
- * parsed, and free of strings that a database refuses. Nothing here throws for what a client sends.
+ * A body as JSON that is safe to keep: scanned before it is parsed, and free of strings that a database
+ * refuses. Nothing here throws for what a client sends.
  */
 import { createHash } from "node:crypto";
 import type { Violation } from "../machines/errors.ts";
 import { jsonPointer } from "./json-pointer.ts";
 import { scanJson } from "./json-scan.ts";
-import { problem, type Problem } from "./problems.ts";
+import type { Problem } from "./problems.ts";
+import { readJsonBytes } from "./request-bytes.ts";
+import { invalid, VIOLATIONS_MAX } from "./violations.ts";
 
-export const BODY_BYTES_MAX = 256 * 1024;
 const JSON_DEPTH_MAX = 32;
 
 export type JsonBody =
   { readonly kind: "json"; readonly value: unknown } | { readonly kind: "refused"; readonly problem: Problem };
 
 export async function readJsonBody(request: Request): Promise<JsonBody> {
-  const wrongType = unsupportedMediaType(request.headers);
-  if (wrongType !== null) return refused(wrongType);
-  const bytes = await readBytes(request);
-  if (bytes === null) {
-    return refused(problem("PAYLOAD_TOO_LARGE", `A body may have at most ${BODY_BYTES_MAX} bytes. Send less.`));
-  }
-  return parseJson(bytes);
+  const body = await readJsonBytes(request);
+  return body.kind === "refused" ? body : parseJson(body.bytes);
 }
 
-function unsupportedMediaType(headers: Headers): Problem | null {
-  const contentType = headers.get("content-type") ?? "";
-  if (!/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType.trim())) {
-    return problem("UNSUPPORTED_MEDIA_TYPE", "Send the body as `Content-Type: application/json`, in UTF-8.");
-  }
-  const encoding = headers.get("content-encoding");
-  if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    return problem("UNSUPPORTED_MEDIA_TYPE", "Send the body without a Content-Encoding.");
-  }
-  return null;
-}
-
-/** Null = too large. Content-Length is only believed when it already says so: a body may be longer, or chunked. */
-async function readBytes(request: Request): Promise<Uint8Array | null> {
-  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) return null;
-  if (request.body === null) return new Uint8Array();
-  const reader = request.body.getReader();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks);
-    size += value.byteLength;
-    if (size > BODY_BYTES_MAX) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
-  }
-}
-
-function parseJson(bytes: Uint8Array): JsonBody {
+export function parseJson(bytes: Uint8Array): JsonBody {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -114,20 +79,6 @@ function unstorable(root: unknown): Violation[] {
   };
   visit(root);
   return violations;
-}
-
-/** An answer that lists more than this helps nobody and costs us memory. */
-export const VIOLATIONS_MAX = 200;
-
-export function invalid(violations: readonly Violation[]): { readonly kind: "refused"; readonly problem: Problem } {
-  const shown = violations.slice(0, VIOLATIONS_MAX);
-  const more = violations.length > shown.length ? ` The first ${shown.length} are listed.` : "";
-  const detail = `The request is not valid. Correct every violation listed and send it again.${more}`;
-  return refused(problem("VALIDATION_FAILED", detail, { violations: shown }));
-}
-
-function refused(content: Problem): { readonly kind: "refused"; readonly problem: Problem } {
-  return { kind: "refused", problem: content };
 }
 
 /** The same for bodies that differ only in the order of keys, white space and escapes. */

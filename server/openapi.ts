@@ -2,8 +2,25 @@
 import type { z } from "@hono/zod-openapi";
 import { problemSchema } from "./response-schema.ts";
 
-export function jsonResponse<Schema extends z.ZodType>(description: string, schema: Schema) {
-  return { description, content: { "application/json": { schema } } };
+export const checkoutParameter = { name: "id", in: "path", required: true, schema: { type: "string" } } as const;
+
+export const keyParameter = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: true,
+  schema: { type: "string", minLength: 1, maxLength: 255 },
+} as const;
+
+export const preferParameter = {
+  name: "Prefer",
+  in: "header" as const,
+  schema: { type: "string" as const, examples: ["wait=10"] },
+};
+
+type Examples = Readonly<Record<string, { readonly summary: string; readonly value: unknown }>>;
+
+export function jsonResponse<Schema extends z.ZodType>(description: string, schema: Schema, examples?: Examples) {
+  return { description, content: { "application/json": { schema, ...(examples === undefined ? {} : { examples }) } } };
 }
 
 const DESCRIPTIONS = {
@@ -21,10 +38,10 @@ const DESCRIPTIONS = {
 } as const;
 
 export function problemResponses(...statuses: readonly (keyof typeof DESCRIPTIONS)[]) {
-  return Object.fromEntries(
-    statuses.map((status) => [
-      status,
-      { description: DESCRIPTIONS[status], content: { "application/problem+json": { schema: problemSchema } } },
-    ]),
-  );
+  return Object.fromEntries(statuses.map((status) => [status, describedProblem(DESCRIPTIONS[status])]));
+}
+
+/** Where a route has codes of its own under this status. */
+export function describedProblem(description: string) {
+  return { description, content: { "application/problem+json": { schema: problemSchema } } };
 }

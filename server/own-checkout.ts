@@ -1,5 +1,8 @@
 /** Finds a checkout for the caller that it belongs to. */
+import type { Context } from "hono";
 import type { CheckoutOrchestrator, StoredView } from "../runtime/orchestrator.ts";
+import type { AppDeps, EdgeEnv } from "./app-deps.ts";
+import { problemResponse } from "./error-response.ts";
 import { problem, type Problem } from "./problems.ts";
 
 /** Null = there is none, or it is another caller's: the two must look alike. */
@@ -16,4 +19,16 @@ export async function ownCheckout(
 
 export function unknownCheckout(): Problem {
   return problem("NOT_FOUND", "There is no checkout with this id that belongs to this caller.");
+}
+
+/** For what is asked of one checkout: whatever `work` throws is answered with the checkout's id. */
+export async function onOwnCheckout(
+  c: Context<EdgeEnv>,
+  deps: Pick<AppDeps, "orchestrator">,
+  id: string,
+  work: () => Promise<Response>,
+): Promise<Response> {
+  if ((await ownCheckout(deps.orchestrator, id, c.get("caller"))) === null) return problemResponse(unknownCheckout());
+  c.set("executionContextId", id);
+  return work();
 }

@@ -25,6 +25,10 @@ export const PROBLEM_KINDS = {
   CART_ALREADY_CHECKED_OUT: { status: 409, class: "CONFLICT", title: "This cart was checked out" },
   CART_VERSION_STALE: { status: 409, class: "CONFLICT", title: "A newer version of this cart is known" },
   LOCKED: { status: 409, class: "CONFLICT", title: "Another checkout holds what this one needs" },
+  NOT_CANCELLABLE: { status: 409, class: "CONFLICT", title: "The checkout is past the point where it can be cancelled" },
+  PAYMENT_NOT_EXPECTED: { status: 409, class: "CONFLICT", title: "The checkout does not wait for another payment" },
+  ALREADY_PAID: { status: 409, class: "CONFLICT", title: "The checkout is paid" },
+  NOTHING_TO_RESOLVE: { status: 409, class: "CONFLICT", title: "Nothing of this kind waits for an operator" },
   IDEMPOTENCY_KEY_REUSED: { status: 422, class: "CONFLICT", title: "The idempotency key was used with another body" },
   PRICE_CHANGED: { status: 409, class: "TERMINAL", title: "The price changed" },
   CANCELLED: { status: 409, class: "TERMINAL", title: "The checkout was cancelled" },
@@ -37,6 +41,7 @@ export const PROBLEM_KINDS = {
   UNAVAILABLE: { status: 503, class: "TRANSIENT", title: "Temporarily unavailable" },
   OVERLOADED: { status: 503, class: "TRANSIENT", title: "This node runs as many checkouts as it can" },
   DRAINING: { status: 503, class: "TRANSIENT", title: "This node is shutting down" },
+  WEBHOOK_NOT_CONFIGURED: { status: 503, class: "TRANSIENT", title: "Payment events are not configured" },
   NOT_READY: { status: 503, class: "TRANSIENT", title: "This node is not ready" },
 } as const satisfies Record<string, ProblemKind>;
 

@@ -1,4 +1,4 @@
-/** The headers that an initiate reads. */
+/** The headers that requests to a checkout have in common. */
 import type { Violation } from "../machines/errors.ts";
 
 /** `Prefer: wait` may ask for more patience than REQUEST_WAIT_MS, but no connection is held for longer than this. */
@@ -23,8 +23,15 @@ export function idempotencyKeyViolation(key: string | undefined): Violation | nu
   };
 }
 
+/** How long a request waits, and what its answer says about that. */
+export function patience(prefer: string | undefined, presetMs: number): { waitMs: number; headers: Record<string, string> } {
+  const preferredMs = preferredWaitMs(prefer);
+  if (preferredMs === null) return { waitMs: presetMs, headers: {} };
+  return { waitMs: preferredMs, headers: { "Preference-Applied": `wait=${preferredMs / 1000}` } };
+}
+
 /** RFC 7240: min(N seconds, PREFERRED_WAIT_MAX_MS); null without a `wait` that we understand, which is then ignored. */
-export function preferredWaitMs(prefer: string | undefined): number | null {
+function preferredWaitMs(prefer: string | undefined): number | null {
   for (const preference of (prefer ?? "").split(/[,;]/)) {
     const seconds = /^\s*wait\s*=\s*"?(\d{1,6})"?\s*$/i.exec(preference)?.[1];
     if (seconds !== undefined) return Math.min(Number(seconds) * 1000, PREFERRED_WAIT_MAX_MS);

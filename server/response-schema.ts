@@ -32,6 +32,17 @@ export type InvoiceBody = z.infer<typeof invoiceBodySchema>;
 
 const nextActionSchema = z.object({ type: z.string(), expiresAt: instant, url: z.string().optional() });
 
+const refundBodySchema = z.object({
+  pspReference: z.string().openapi({ description: "The capture that is given back" }),
+  amount,
+  currency: z.string(),
+  reason: z.enum(["LATE", "DUPLICATE", "ROLLBACK", "AMOUNT_MISMATCH"]),
+  status: z.enum(["OWED", "REFUNDED", "REFUNDED_BY_HAND"]),
+  refundId: z.string().nullable(),
+  round: z.int().openapi({ description: "Above 1: the provider took an accepted refund back, and it is made again" }),
+});
+export type RefundBody = z.infer<typeof refundBodySchema>;
+
 const paymentBodySchema = z.object({
   pcrId: z.string().nullable(),
   attemptId: z.string().nullable(),
@@ -41,6 +52,7 @@ const paymentBodySchema = z.object({
   capturedAmount: amount,
   refundedAmount: amount,
   attemptsLeft: z.int(),
+  refunds: z.array(refundBodySchema),
   nextAction: nextActionSchema.nullable(),
 });
 export type PaymentBody = z.infer<typeof paymentBodySchema>;
@@ -100,6 +112,28 @@ export const historyBodySchema = z
     next: z.string().nullable().openapi({ description: "Link to the entries that follow; null = none yet" }),
   })
   .openapi("History");
+
+const accountSchema = z.enum(["PROVIDER", "SUSPENSE", "ORDER", "BY_HAND"]);
+
+export const ledgerBodySchema = z
+  .object({
+    entries: z.array(
+      z.object({
+        seq: z.int().openapi({ description: "The journal entry that moved it" }),
+        at: instant,
+        debit: accountSchema.openapi({ description: "Where it arrived" }),
+        credit: accountSchema.openapi({ description: "Where it left" }),
+        amount,
+        currency: z.string(),
+        pspReference: z.string(),
+      }),
+    ),
+    balances: z
+      .array(z.object({ account: accountSchema, currency: z.string(), amount }))
+      .openapi({ description: "Debits minus credits; they sum to zero, and SUSPENSE is zero at rest" }),
+  })
+  .openapi("Ledger");
+export type LedgerBody = z.infer<typeof ledgerBodySchema>;
 
 export const checkoutListSchema = z
   .object({

@@ -36,6 +36,8 @@ function listenFor(node: CheckoutNode, config: Config, log: Logger): Promise<Lis
   const draining = new AbortController();
   const app = createApp({
     orchestrator: node.orchestrator,
+    paymentDoor: node.paymentDoor,
+    metrics: node.metrics,
     apiKeys: config.apiKeys,
     requestWaitMs: config.requestWaitMs,
     clock,

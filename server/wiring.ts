@@ -13,6 +13,7 @@ import { migrate } from "../persistence/migrate.ts";
 import { connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { acquireLocks } from "../runtime/acquire-locks.ts";
+import { MoneyWatch } from "../runtime/money-watch.ts";
 import { Orchestrator } from "../runtime/orchestrator.ts";
 import { OutboxRelay } from "../runtime/outbox-relay.ts";
 import { Counters } from "../runtime/telemetry.ts";
@@ -21,7 +22,10 @@ import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutServices } from "../steps/services.ts";
 import { answerFor } from "./answer.ts";
 import { ConfigError, type Config } from "./config.ts";
-import { openParticipants, type Participants } from "./participants.ts";
+import type { Metrics } from "./metrics.ts";
+import { openParticipants } from "./participants.ts";
+import type { PaymentDoor } from "./payment-events.ts";
+import { openProviderDoor } from "./provider-door.ts";
 import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
 
 /** Checkouts in one node's memory at once; beyond that a node says OVERLOADED. */
@@ -31,6 +35,8 @@ const EVENT_SOURCE = "/checkoutd";
 export interface CheckoutNode {
   readonly orchestrator: Orchestrator;
   readonly bus: InProcessBus;
+  readonly paymentDoor: PaymentDoor | null;
+  readonly metrics: Metrics;
   readonly readinessChecks: Readonly<Record<string, () => Promise<void>>>;
   /** Finishes what is being written, hands checkouts over, closes connections. Safe twice. */
   stop(): Promise<void>;
@@ -87,15 +93,30 @@ async function assemble(
     residentMax: RESIDENT_MAX,
     isExclusive: database.kind === "embedded",
   });
+  const { provider } = participants;
+  const { door, startSending } = openProviderDoor({
+    provider,
+    store,
+    orchestrator,
+    counters,
+    secret: config.paymentWebhookSecret,
+  });
+  const moneyWatch = new MoneyWatch({ store, clock, log });
   await orchestrator.start();
   relay.start();
-  const stopSending = startProviderEvents(participants, store, orchestrator, log);
+  moneyWatch.start();
+  const stopSending = startSending((error) =>
+    log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
+  );
   return {
     orchestrator,
     bus,
+    paymentDoor: door,
+    metrics: metricsOf(counters, moneyWatch),
     readinessChecks: { database: () => database.ping(), locks: () => locks.ping() },
     stop: once(async () => {
       await stopSending();
+      await moneyWatch.stop();
       await orchestrator.stop();
       await relay.stop();
       await bus.stop();
@@ -105,21 +126,20 @@ async function assemble(
   };
 }
 
-/** The simulator's announced events, through the same inbox as every payment event. */
-function startProviderEvents(
-  { provider, payments }: Participants,
-  store: SqlStore,
-  orchestrator: Orchestrator,
-  log: Logger,
-): () => Promise<void> {
-  return provider.start(
-    async ({ type, data }) => {
-      const executionContextId = await payments.executionContextOf(data.pcrId);
-      const isNew = await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
-      if (isNew && executionContextId !== null) await orchestrator.notify(executionContextId);
+function metricsOf(counters: Counters, moneyWatch: MoneyWatch): Metrics {
+  return {
+    counters,
+    gauges: {
+      checkout_unsettled_money_checkouts: {
+        help: "Checkouts whose captured money has been neither confirmed nor given back for over a minute",
+        value: () => moneyWatch.checkouts,
+      },
+      checkout_unsettled_money_oldest_seconds: {
+        help: "How long the oldest of that money has been held",
+        value: () => moneyWatch.oldestSeconds,
+      },
     },
-    (error: unknown) => log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
-  );
+  };
 }
 
 async function openDatabase(config: Config, log: Logger): Promise<Database> {

@@ -6,11 +6,11 @@ import type { App, AppDeps, EdgeEnv } from "../app-deps.ts";
 import { checkoutBody, rfc3339 } from "../checkout-body.ts";
 import { problemResponse } from "../error-response.ts";
 import { historyEntryBody, pageQuery } from "../history-page.ts";
-import { invalid } from "../json-body.ts";
 import { CHECKOUTS_PATH, checkoutLinks, historyPageLink } from "../links.ts";
-import { jsonResponse, problemResponses } from "../openapi.ts";
+import { checkoutParameter, jsonResponse, problemResponses } from "../openapi.ts";
 import { ownCheckout, unknownCheckout } from "../own-checkout.ts";
 import { checkoutBodySchema, checkoutListSchema, historyBodySchema } from "../response-schema.ts";
+import { invalid } from "../violations.ts";
 
 /** The list is for looking at what runs; who needs more reads the event stream. */
 const LIST_MAX = 200;
@@ -61,7 +61,6 @@ function summaryBody(summary: CheckoutSummary) {
 
 function document(app: App): void {
   const security = [{ apiKey: [] }];
-  const idParameter = { name: "id", in: "path", required: true, schema: { type: "string" } } as const;
   app.openAPIRegistry.registerPath({
     method: "get",
     path: CHECKOUTS_PATH,
@@ -76,7 +75,7 @@ function document(app: App): void {
     operationId: "getCheckout",
     summary: "A checkout as of now",
     security,
-    parameters: [idParameter],
+    parameters: [checkoutParameter],
     responses: { 200: jsonResponse("The checkout", checkoutBodySchema), ...problemResponses(401, 403, 404, 500, 503) },
   });
   app.openAPIRegistry.registerPath({
@@ -86,7 +85,7 @@ function document(app: App): void {
     summary: "The journal in order, page by page",
     security,
     parameters: [
-      idParameter,
+      checkoutParameter,
       { name: "after", in: "query", schema: { type: "integer", minimum: 0, default: 0 } },
       { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 500, default: 100 } },
     ],

@@ -1,15 +1,14 @@
 /** POST /orchestration/checkout/initiate. */
-import type { Violation } from "../../machines/errors.ts";
-import type { InitiateResult } from "../../runtime/orchestrator.ts";
-import type { CheckoutRequest } from "../../steps/request.ts";
+import type { InitiateResult } from "../../runtime/initiation.ts";
+import { admit } from "../admission.ts";
 import { parkedProblem, unfinishedProblem } from "../answer.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 import { PROBLEM_MEDIA_TYPE, problemResponse } from "../error-response.ts";
-import { canonicalHash, invalid, readJsonBody } from "../json-body.ts";
+import { canonicalHash } from "../json-body.ts";
 import { CHECKOUTS_PATH } from "../links.ts";
-import { jsonResponse, problemResponses } from "../openapi.ts";
-import { problem, retryAfterSeconds, type Problem } from "../problems.ts";
-import { idempotencyKeyViolation, preferredWaitMs, PREFERRED_WAIT_MAX_MS, validTraceparent } from "../request-headers.ts";
+import { jsonResponse, keyParameter, preferParameter, problemResponses } from "../openapi.ts";
+import { problem, retryAfterSeconds } from "../problems.ts";
+import { patience, PREFERRED_WAIT_MAX_MS, validTraceparent } from "../request-headers.ts";
 import { initiateBodySchema, parseCheckoutRequest } from "../request-schema.ts";
 import { checkoutBodySchema } from "../response-schema.ts";
 
@@ -17,15 +16,6 @@ const INITIATE_PATH = `${CHECKOUTS_PATH}/initiate`;
 
 /** By then a load balancer that asks /readyz sends its requests to another node. */
 const DRAINING_RETRY_AFTER_MS = 5000;
-
-type Admission =
-  | {
-      readonly kind: "admitted";
-      readonly idempotencyKey: string;
-      readonly requestHash: string;
-      readonly request: CheckoutRequest;
-    }
-  | { readonly kind: "refused"; readonly problem: Problem };
 
 export function addInitiateRoute(app: App, deps: AppDeps): void {
   document(app);
@@ -37,41 +27,22 @@ export function addInitiateRoute(app: App, deps: AppDeps): void {
       );
       return problemResponse(content, { "Retry-After": String(retryAfterSeconds(DRAINING_RETRY_AFTER_MS)) });
     }
-    const admission = await admit(c.req.raw);
+    const admission = await admit(c.req.raw, parseCheckoutRequest);
     if (admission.kind === "refused") return problemResponse(admission.problem);
-    const { idempotencyKey, requestHash, request } = admission;
-    const preferredMs = preferredWaitMs(c.req.header("prefer"));
+    const { waitMs, headers } = patience(c.req.header("prefer"), deps.requestWaitMs);
     const result = await deps.orchestrator.initiate({
       caller: c.get("caller"),
-      idempotencyKey,
-      requestHash,
-      request,
+      idempotencyKey: admission.idempotencyKey,
+      requestHash: canonicalHash(admission.body),
+      request: admission.value,
       traceparent: validTraceparent(c.req.header("traceparent")),
-      waitMs: preferredMs ?? deps.requestWaitMs,
+      waitMs,
     });
-    return answer(result, preferredMs);
+    return answer(result, headers);
   });
 }
 
-/** Everything that can be said about a request without asking anybody, mistakes in headers and body together. */
-async function admit(request: Request): Promise<Admission> {
-  const body = await readJsonBody(request);
-  const key = request.headers.get("idempotency-key") ?? undefined;
-  const keyViolation = idempotencyKeyViolation(key);
-  const violations: Violation[] = keyViolation === null ? [] : [keyViolation];
-  if (body.kind === "refused") {
-    // 413 and 415 stand alone; a 400 lists the header's mistake as well.
-    if (body.problem.violations === undefined) return body;
-    return invalid([...violations, ...body.problem.violations]);
-  }
-  const parsed = parseCheckoutRequest(body.value);
-  if (parsed.kind === "violations") return invalid([...violations, ...parsed.violations]);
-  if (key === undefined || keyViolation !== null) return invalid(violations);
-  return { kind: "admitted", idempotencyKey: key, requestHash: canonicalHash(body.value), request: parsed.request };
-}
-
-function answer(result: InitiateResult, preferredMs: number | null): Response {
-  const applied = preferredMs === null ? {} : { "Preference-Applied": `wait=${preferredMs / 1000}` };
+function answer(result: InitiateResult, applied: Readonly<Record<string, string>>): Response {
   switch (result.kind) {
     case "answered":
       // The stored bytes go out as they are: a replay must not depend on today's code.
@@ -104,11 +75,7 @@ function document(app: App): void {
       "A checkout that is not there yet is answered 503 RETRY_SCHEDULED and goes on; the same request joins it.",
     security: [{ apiKey: [] }],
     request: { body: { required: true, content: { "application/json": { schema: initiateBodySchema } } } },
-    parameters: [
-      { name: "Idempotency-Key", in: "header", required: true, schema: { type: "string", minLength: 1, maxLength: 255 } },
-      { name: "Prefer", in: "header", schema: { type: "string", examples: ["wait=10"] } },
-      { name: "traceparent", in: "header", schema: { type: "string" } },
-    ],
+    parameters: [keyParameter, preferParameter, { name: "traceparent", in: "header", schema: { type: "string" } }],
     responses: {
       200: jsonResponse("It waits for payment (AWAITING_PAYMENT) or is CONFIRMED", checkoutBodySchema),
       ...problemResponses(400, 401, 403, 409, 413, 415, 422, 500, 502, 503),

@@ -6,7 +6,7 @@ import { problemResponse } from "../error-response.ts";
 import { historyEntryBody, resumeAfter } from "../history-page.ts";
 import { CHECKOUTS_PATH } from "../links.ts";
 import { createLiveStreams, type SendNews } from "../live-streams.ts";
-import { problemResponses } from "../openapi.ts";
+import { checkoutParameter, problemResponses } from "../openapi.ts";
 import { ownCheckout, unknownCheckout } from "../own-checkout.ts";
 
 const WATCH_PATH = "/orchestration/watch";
@@ -109,7 +109,7 @@ function document(app: App): void {
     operationId: "streamCheckout",
     summary: "The journal's entries, those before and those to come; `id:` is the seq, Last-Event-ID resumes",
     security,
-    parameters: [{ name: "id", in: "path", required: true, schema: { type: "string" } }],
+    parameters: [checkoutParameter],
     responses: { 200: eventStream, ...problemResponses(401, 403, 404, 503) },
   });
   app.openAPIRegistry.registerPath({

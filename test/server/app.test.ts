@@ -35,6 +35,12 @@ describe("paths and methods", () => {
     ["PUT", INITIATE, "POST"],
     ["POST", "/orchestration/checkout/ctx_1", "GET, HEAD"],
     ["DELETE", "/orchestration/checkout/ctx_1/history", "GET, HEAD"],
+    ["GET", "/orchestration/checkout/ctx_1/cancel", "POST"],
+    ["PUT", "/orchestration/checkout/ctx_1/payment", "POST"],
+    ["GET", "/orchestration/checkout/ctx_1/resolve", "POST"],
+    ["POST", "/orchestration/checkout/ctx_1/ledger", "GET, HEAD"],
+    ["GET", "/orchestration/payments/events", "POST"],
+    ["POST", "/metrics", "GET, HEAD"],
     ["POST", "/livez", "GET, HEAD"],
     ["POST", "/", "GET, HEAD"],
   ])("answers %s %s with 405 and Allow", async (method, path, allow) => {
@@ -113,11 +119,17 @@ describe("/openapi.json", () => {
     expect(document.openapi).toBe("3.1.0");
     expect(Object.keys(document.paths).sort()).toEqual([
       "/livez",
+      "/metrics",
       "/orchestration/checkout",
       "/orchestration/checkout/initiate",
       "/orchestration/checkout/{id}",
+      "/orchestration/checkout/{id}/cancel",
       "/orchestration/checkout/{id}/history",
+      "/orchestration/checkout/{id}/ledger",
+      "/orchestration/checkout/{id}/payment",
+      "/orchestration/checkout/{id}/resolve",
       "/orchestration/checkout/{id}/stream",
+      "/orchestration/payments/events",
       "/orchestration/watch",
       "/readyz",
     ]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BODY_BYTES_MAX } from "../../server/json-body.ts";
+import { BODY_BYTES_MAX } from "../../server/request-bytes.ts";
 import { exampleRequest, problemOf, setup } from "./setup.ts";
 
 /** The example as text, with one piece of it replaced. */

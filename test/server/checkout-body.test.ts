@@ -39,6 +39,7 @@ describe("the body of a checkout", () => {
         capturedAmount: 0,
         refundedAmount: 0,
         attemptsLeft: 2,
+        refunds: [],
         nextAction: { type: "UPI_COLLECT", expiresAt: "2027-01-08T10:15:00.000Z" },
       },
       lastError: null,
@@ -80,27 +81,44 @@ describe("the body of a checkout", () => {
   });
 
   it("counts each capture once, whether held, owed or refunded", () => {
-    const owed = { ...capture, pspReference: "psr_2", reason: "DUPLICATE" } as const;
+    const owed = { ...capture, pspReference: "psr_2", reason: "DUPLICATE", round: 1 } as const;
     const refund = { ...owed, refundId: "rfd_1" };
     const context = withPayment({ status: "CAPTURED", settledBy: capture, owed: [owed], refunds: [refund] });
     const { payment } = checkoutBody(viewOf({ state: "COMPLETED", status: "CONFIRMED", context }));
     expect(payment).toMatchObject({ status: "CAPTURED", capturedAmount: 499800, refundedAmount: 249900, nextAction: null });
   });
 
+  it("lists what went back, by the provider or by hand, and what still has to, each with its round", () => {
+    const named = (name: string) => ({ ...capture, pspReference: name, reason: "LATE", round: 1 }) as const;
+    const refunds = [
+      { ...named("psr_1"), refundId: "rfd_1" },
+      { ...named("psr_2"), refundId: "rsl_1-1", byHand: true },
+    ] as const;
+    // Its first refund was accepted and failed later; another capture is in both lists for a moment.
+    const owed = [{ ...named("psr_3"), round: 2 }, named("psr_1")];
+    const body = checkoutBody(viewOf({ context: withPayment({ refunds, owed }) }));
+    expect(body.payment.refunds).toEqual([
+      { ...named("psr_1"), status: "REFUNDED", refundId: "rfd_1" },
+      { ...named("psr_2"), status: "REFUNDED_BY_HAND", refundId: "rsl_1-1" },
+      { ...named("psr_3"), round: 2, status: "OWED", refundId: null },
+    ]);
+    expect(checkoutBodySchema.parse(body)).toEqual(body);
+  });
+
   it("leaves a capture in a foreign currency out of the amounts", () => {
-    const owed = { pspReference: "psr_2", amount: 3000, currency: "USD", reason: "AMOUNT_MISMATCH" } as const;
+    const owed = { pspReference: "psr_2", amount: 3000, currency: "USD", reason: "AMOUNT_MISMATCH", round: 1 } as const;
     expect(checkoutBody(viewOf({ context: withPayment({ owed: [owed] }) })).payment.capturedAmount).toBe(0);
   });
 
   it("says REFUNDED once everything captured went back in a rollback", () => {
-    const refund = { ...capture, reason: "ROLLBACK", refundId: "rfd_1" } as const;
+    const refund = { ...capture, reason: "ROLLBACK", refundId: "rfd_1", round: 1 } as const;
     const context = withPayment({ status: "CAPTURED", refunds: [refund] });
     const { payment } = checkoutBody(viewOf({ state: "ROLLEDBACK", status: "ROLLED_BACK", context }));
     expect(payment).toMatchObject({ status: "REFUNDED", capturedAmount: 249900, refundedAmount: 249900 });
   });
 
   it("stays DECLINED while another attempt is awaited after a refunded wrong amount", () => {
-    const refund = { ...capture, amount: 5, reason: "AMOUNT_MISMATCH", refundId: "rfd_1" } as const;
+    const refund = { ...capture, amount: 5, reason: "AMOUNT_MISMATCH", refundId: "rfd_1", round: 1 } as const;
     const { payment } = checkoutBody(viewOf({ context: withPayment({ status: "DECLINED", refunds: [refund] }) }));
     expect(payment.status).toBe("DECLINED");
   });

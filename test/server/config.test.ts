@@ -32,6 +32,7 @@ describe("the configuration", () => {
       logLevel: "info",
       apiKeys: [],
       paymentProvider: "simulator",
+      paymentWebhookSecret: null,
       flagsFile: null,
       requestWaitMs: 5000,
       shutdownGraceMs: 10_000,
@@ -58,6 +59,7 @@ describe("the configuration", () => {
       PAYMENT_ATTEMPTS_MAX: "0",
       FLAGS_FILE: "/nowhere/flags.json",
       API_KEYS: "hunter2",
+      PAYMENT_WEBHOOK_SECRET: "hunter2",
     });
     expect(new Set(found.map((mistake) => mistake.split(/[: ]/)[0]))).toEqual(
       new Set([
@@ -68,6 +70,7 @@ describe("the configuration", () => {
         "LOG_LEVEL",
         "PAYMENT_ATTEMPTS_MAX",
         "PAYMENT_PROVIDER",
+        "PAYMENT_WEBHOOK_SECRET",
         "PORT",
         "REDIS_URL",
         "REQUEST_WAIT_MS",
@@ -87,6 +90,20 @@ describe("the configuration", () => {
       { name: "app", key: "fedcba9876543210" },
     ]);
   });
+
+  it("takes a secret for payment events in base64, with or without its prefix, also from a file", () => {
+    const key = Buffer.alloc(24, 7).toString("base64");
+    expect(load({ PAYMENT_WEBHOOK_SECRET: key }).paymentWebhookSecret).toBe(key);
+    const files = { "/run/webhook": `whsec_${key}\n` };
+    expect(load({ PAYMENT_WEBHOOK_SECRET_FILE: "/run/webhook" }, files).paymentWebhookSecret).toBe(`whsec_${key}`);
+  });
+
+  it.each(["whsec_", "whsec_!", "whsec_abc", "whsec_c2VjcmV0", "not base64 at all"])(
+    "refuses PAYMENT_WEBHOOK_SECRET=%s, and says how to make one",
+    (PAYMENT_WEBHOOK_SECRET) => {
+      expect(mistakes({ PAYMENT_WEBHOOK_SECRET })).toEqual([expect.stringContaining("openssl rand -base64 32")]);
+    },
+  );
 
   it("refuses a secret given twice, in an empty file or in none", () => {
     expect(mistakes({ API_KEYS: KEY, API_KEYS_FILE: "/k" }, { "/k": KEY })).toEqual([

@@ -117,6 +117,11 @@ describe("what the orchestrator throws", () => {
     [new ConflictError("IDEMPOTENCY_KEY_REUSED", "Use a new key."), 422, { code: "IDEMPOTENCY_KEY_REUSED", class: "CONFLICT" }],
     [new ConflictError("SOMETHING_ELSE", "No."), 409, { code: "SOMETHING_ELSE", class: "CONFLICT" }],
     [new TransientError("BUSY", "secret host", { retryAfterMs: 7000 }), 503, { code: "UNAVAILABLE", class: "TRANSIENT" }],
+    [
+      new TransientError("RETRY_SCHEDULED", "It goes on.", { details: { executionContextId: "ctx_1" } }),
+      503,
+      { code: "RETRY_SCHEDULED", class: "TRANSIENT", retryScheduled: true, executionContextId: "ctx_1" },
+    ],
     [new LeaseLostError("lost"), 503, { code: "UNAVAILABLE" }],
     [Object.assign(new Error("secret host"), { code: "ECONNREFUSED" }), 503, { code: "UNAVAILABLE" }],
     [new InvariantError("secret detail"), 500, { code: "UNEXPECTED" }],

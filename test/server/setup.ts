@@ -2,12 +2,16 @@
 import { initialContext, type CheckoutContext, type Invoice, type InvoiceLine } from "../../machines/context.ts";
 import type { CheckoutView } from "../../machines/view.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
+import { Counters } from "../../runtime/telemetry.ts";
 import type { AppDeps } from "../../server/app-deps.ts";
 import { createApp } from "../../server/app.ts";
+import type { UnmatchedEvent } from "../../server/payment-event-schema.ts";
+import { openPaymentDoor, type CaptureEvent } from "../../server/payment-events.ts";
 import { fakeOrchestrator } from "../support/fake-orchestrator.ts";
 
 export const T0 = Date.UTC(2027, 0, 8, 10, 0, 0);
 export const INITIATE = "/orchestration/checkout/initiate";
+export const WEBHOOK_SECRET = `whsec_${Buffer.from("a secret of the tests alone").toString("base64")}`;
 
 /** Sent as it is; anything else is sent as JSON. */
 type RawBody = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
@@ -17,9 +21,22 @@ export function setup(overrides: Partial<AppDeps> = {}) {
   const draining = new AbortController();
   const errors: Readonly<Record<string, unknown>>[] = [];
   const timers: { readonly delayMs: number; readonly run: () => void }[] = [];
+  const counters = new Counters();
+  const unmatched: UnmatchedEvent[] = [];
+  const booked: CaptureEvent[] = [];
   let ids = 0;
+  const paymentDoor = openPaymentDoor({
+    secret: WEBHOOK_SECRET,
+    source: "psp",
+    orchestrator,
+    keepUnmatched: async (_source, event) => unmatched.push(event),
+    bookCapture: async (event) => booked.push(event),
+    counters,
+  });
   const app = createApp({
     orchestrator,
+    paymentDoor,
+    metrics: { counters, gauges: {} },
     apiKeys: [],
     requestWaitMs: 5000,
     clock: {
@@ -45,11 +62,25 @@ export function setup(overrides: Partial<AppDeps> = {}) {
       body: isBodyInit(body) ? body : JSON.stringify(body),
       ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
     });
-  return { app, orchestrator, draining, errors, timers, initiate };
+  /** As a client sends it: an object as JSON, a text as it is, nothing without a media type. */
+  const post = (path: string, body?: string | object, headers: Readonly<Record<string, string>> = {}) =>
+    app.request(path, {
+      method: "POST",
+      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      body: typeof body === "object" ? JSON.stringify(body) : (body ?? null),
+    });
+  return { app, orchestrator, paymentDoor, counters, unmatched, booked, draining, errors, timers, initiate, post };
 }
 
 function isBodyInit(body: RawBody | object): body is RawBody {
   return typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
+}
+
+/** The same with a checkout that belongs to the caller without API keys. */
+export function setupWithCheckout(overrides: Partial<AppDeps> = {}, view = viewOf()) {
+  const bundle = setup(overrides);
+  bundle.orchestrator.views.set("ctx_1", { caller: "local", userId: "usr_42", createdAt: T0, parkedReason: null, view });
+  return bundle;
 }
 
 export interface ProblemBody {

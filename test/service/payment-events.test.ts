@@ -1,6 +1,7 @@
 /** Payment events through the inbox: early, late, repeated and all at once (hard cases 16 to 18). */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { SqlStore } from "../../persistence/sql-store.ts";
 import type { Store } from "../../persistence/store.ts";
 import type { CheckoutBody } from "../../server/response-schema.ts";
 import { eventually, order } from "../support/client.ts";
@@ -10,17 +11,10 @@ import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend, onServers } from "../support/stage.ts";
 import { leftovers, moneyOf } from "../support/tables.ts";
 
-const SOURCE = "webhook";
-
-/** What the payments' door does: stored first, then the checkout is told. */
-async function arrive(
-  service: Service,
-  checkout: Pick<CheckoutBody, "executionContextId">,
-  event: ReturnType<typeof successEvent>,
-) {
-  const { type, data } = event;
-  await service.store.receive(SOURCE, randomUUID(), checkout.executionContextId, data.pcrId, { type, data });
-  await service.orchestrator.notify(checkout.executionContextId);
+/** Through the door: signed, booked at the provider, kept, told. Each delivery is an event of its own. */
+async function arrive(service: Service, event: ReturnType<typeof successEvent>) {
+  const answer = await service.deliverPayment({ ...event, data: { ...event.data, eventId: randomUUID() } });
+  expect(answer).toMatchObject({ status: 200 });
 }
 
 const pcrOf = (checkout: CheckoutBody) => checkout.payment.pcrId ?? "";
@@ -37,7 +31,7 @@ onEveryBackend("payment events", (stage) => {
   test("the same success three times at once settles once", async () => {
     const checkout = (await service.initiate(order("ins_async"))).checkout();
     const event = successEvent(pcrOf(checkout), "psr_thrice");
-    await Promise.all([1, 2, 3].map(() => arrive(service, checkout, event)));
+    await Promise.all([1, 2, 3].map(() => arrive(service, event)));
     await service.reaches(checkout.executionContextId, "CONFIRMED");
     await eventually(() => expect(typesOf(service, checkout.executionContextId)).toHaveLength(4));
     expect(typesOf(service, checkout.executionContextId)).not.toContain("payment_refunded");
@@ -53,7 +47,7 @@ onEveryBackend("payment events", (stage) => {
       `select id, context_id as "executionContextId" from checkoutd.payment_collection_requirements order by created_at desc limit 1`,
     );
     if (pcr === undefined) throw new Error("STEP_6 runs, so STEP_5 left a payment request.");
-    await arrive(service, pcr, successEvent(pcr.id, "psr_early"));
+    await arrive(service, successEvent(pcr.id, "psr_early"));
     interference.clear();
     held.open();
     expect((await pending).checkout()).toMatchObject({ status: "CONFIRMED" });
@@ -61,22 +55,21 @@ onEveryBackend("payment events", (stage) => {
     expect(typesOf(service, pcr.executionContextId).slice(1, 3)).toEqual(["line_items_updated", "line_items_confirmed"]);
   });
 
-  test("a success while STEP_1 runs, before any payment was requested, is kept and applied later", async () => {
+  test("a success that arrives before STEP_5 has told us of the payment is kept and applied when it has", async () => {
     const held = gate();
-    interference.before.set("getLineItemSummary", held.pass);
-    const body = order("ins_async");
-    const pending = service.initiate(body);
+    interference.after.set("createPaymentRequest", held.pass);
+    const pending = service.initiate(order("ins_async"));
     await held.reached;
-    const [row] = await service.rows<{ executionContextId: string }>(
-      `select id as "executionContextId" from checkoutd.contexts where cart_id = $1`,
-      [body.cart.cartId],
+    const [pcr] = await service.rows<{ id: string; executionContextId: string }>(
+      `select id, context_id as "executionContextId" from checkoutd.payment_collection_requirements order by created_at desc limit 1`,
     );
-    if (row === undefined) throw new Error("STEP_2 runs, so there is a context.");
-    await arrive(service, row, successEvent("pcr_unknown_yet", "psr_very_early"));
+    if (pcr === undefined) throw new Error("STEP_5 runs, so there is a payment request.");
+    await arrive(service, successEvent(pcr.id, "psr_very_early"));
+    expect(await service.store.unconsumed(pcr.executionContextId)).toEqual([]);
     interference.clear();
     held.open();
     expect((await pending).status).toBe(200);
-    await service.reaches(row.executionContextId, "CONFIRMED");
+    await service.reaches(pcr.executionContextId, "CONFIRMED");
   });
 
   test.each([
@@ -84,7 +77,7 @@ onEveryBackend("payment events", (stage) => {
     { what: "more", amount: 249_901 },
   ])("a success with $what than is due never confirms (hard case 18)", async ({ what, amount }) => {
     const checkout = (await service.initiate(order("ins_async"))).checkout();
-    await arrive(service, checkout, successEvent(pcrOf(checkout), `psr_${what}`, amount));
+    await arrive(service, successEvent(pcrOf(checkout), `psr_${what}`, amount));
     await eventually(async () => {
       const now = (await service.get(checkout.executionContextId)).checkout();
       expect(now).toMatchObject({ status: "AWAITING_PAYMENT", payment: { status: "DECLINED", capturedAmount: amount } });
@@ -95,11 +88,7 @@ onEveryBackend("payment events", (stage) => {
     const declined = (await service.initiate(order("ins_decline"))).checkout();
     expect(declined.payment).toMatchObject({ status: "DECLINED", attemptsLeft: 2 });
     const { executionContextId } = declined;
-    await service.orchestrator.deliver(executionContextId, {
-      type: "ATTEMPT_PAYMENT",
-      method: "UPI",
-      instrumentId: "ins_sync_ok",
-    });
+    expect((await service.pay(executionContextId, "ins_sync_ok")).status).toBe(200);
     const confirmed = await service.reaches(executionContextId, "CONFIRMED");
     expect(confirmed.payment).toMatchObject({ pcrId: pcrOf(declined), capturedAmount: 249_900, attemptsLeft: 1 });
     expect(confirmed.payment.attemptId).not.toBe(declined.payment.attemptId);
@@ -114,9 +103,8 @@ onEveryBackend("payment events", (stage) => {
 
   test("a cancelled checkout is undone, and cancelling it again changes nothing", async () => {
     const { executionContextId } = (await service.initiate(order("ins_async"))).checkout();
-    await service.orchestrator.deliver(executionContextId, { type: "CANCEL" });
-    await service.reaches(executionContextId, "ROLLED_BACK");
-    await service.orchestrator.deliver(executionContextId, { type: "CANCEL" });
+    expect((await service.cancel(executionContextId)).checkout()).toMatchObject({ status: "ROLLED_BACK" });
+    expect((await service.cancel(executionContextId)).checkout()).toMatchObject({ status: "ROLLED_BACK" });
     expect(await leftovers(stage().database, executionContextId)).toEqual([]);
   });
 
@@ -138,7 +126,7 @@ onEveryBackend("payment events", (stage) => {
     await first;
     late.open();
     await second;
-    await arrive(node, checkout, successEvent(pcrOf(checkout), "psr_awake"));
+    await arrive(node, successEvent(pcrOf(checkout), "psr_awake"));
     await node.reaches(checkout.executionContextId, "CONFIRMED");
   });
 
@@ -154,7 +142,7 @@ onEveryBackend("payment events", (stage) => {
     onTestFinished(() => node.stop());
     const checkout = (await node.initiate(order("ins_async"))).checkout();
     failures = 1;
-    await expect(arrive(node, checkout, successEvent(pcrOf(checkout), "psr_unloaded"))).rejects.toThrow("lost");
+    await arrive(node, successEvent(pcrOf(checkout), "psr_unloaded"));
     await node.reaches(checkout.executionContextId, "CONFIRMED");
   });
 
@@ -164,8 +152,8 @@ onEveryBackend("payment events", (stage) => {
     await first.stop();
     await service.stop();
     const { type, data } = successEvent(pcrOf(checkout), "psr_meanwhile");
+    await new SqlStore(stage().database).receivePayment("simulator", randomUUID(), data.pcrId, { type, data });
     const receiver = await startService(stage());
-    await receiver.store.receive(SOURCE, randomUUID(), checkout.executionContextId, data.pcrId, { type, data });
     await receiver.reaches(checkout.executionContextId, "CONFIRMED");
     await receiver.stop();
   });
@@ -184,7 +172,7 @@ onServers("payment events on three nodes", (stage) => {
       if (first === undefined) throw new Error("There are three nodes.");
       const checkout = (await first.initiate(order("ins_async"))).checkout();
       const event = successEvent(pcrOf(checkout), "psr_everywhere");
-      await Promise.all(nodes.map((node) => arrive(node, checkout, event)));
+      await Promise.all(nodes.map((node) => arrive(node, event)));
       await first.reaches(checkout.executionContextId, "CONFIRMED");
       const confirmed = await first.rows(
         "select 1 from checkoutd.outbox where context_id = $1 and type in ('line_items_confirmed', 'payment_refunded')",

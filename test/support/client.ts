@@ -3,11 +3,14 @@ import { randomUUID } from "node:crypto";
 import { expect, vi } from "vitest";
 import type { App } from "../../server/app-deps.ts";
 import type { CheckoutBody } from "../../server/response-schema.ts";
+import { signedDelivery } from "../../server/webhook-signature.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import type { ProblemBody } from "../server/setup.ts";
 import { documentedRequest, slotPreference } from "../services/checkouts.ts";
 
 const CHECKOUT = "/orchestration/checkout";
+/** What nodes of a test share with the payment provider. */
+export const WEBHOOK_SECRET = "whsec_dGVzdHMgc2lnbiB0aGVpciBvd24gcGF5bWVudCBldmVudHM=";
 /** A loaded machine takes its time; a test that waits this long has failed. */
 const PATIENCE_MS = 10_000;
 
@@ -22,6 +25,13 @@ export interface Answer {
   problem(): ProblemBody;
 }
 
+export interface LedgerBody {
+  readonly entries: readonly { readonly debit: string; readonly credit: string; readonly amount: number }[];
+  readonly balances: readonly { readonly account: string; readonly currency: string; readonly amount: number }[];
+}
+
+type SignableEvent = Parameters<typeof signedDelivery>[1];
+
 export interface Sending {
   readonly key?: string;
   readonly token?: string;
@@ -33,27 +43,44 @@ export interface Client {
   /** An object is sent as JSON, a text as it is. */
   initiate(body: object | string, sending?: Sending): Promise<Answer>;
   get(executionContextId: string): Promise<Answer>;
+  cancel(executionContextId: string, sending?: Sending): Promise<Answer>;
+  /** Another payment attempt. */
+  pay(executionContextId: string, instrumentId: string, sending?: Sending): Promise<Answer>;
+  resolve(executionContextId: string, body: object, sending?: Sending): Promise<Answer>;
+  ledger(executionContextId: string): Promise<LedgerBody>;
+  /** What the payment provider does: signs an event and posts it. */
+  deliverPayment(event: SignableEvent): Promise<Answer>;
   /** The checkout once it has this public status. */
   reaches(executionContextId: string, status: CheckoutBody["status"]): Promise<CheckoutBody>;
 }
 
 export function clientOf(app: App): Client {
   const get = async (id: string) => read(await app.request(`${CHECKOUT}/${id}`));
+  const post = async (path: string, body: object | string, { key = randomUUID(), token, wait }: Sending = {}) =>
+    read(
+      await app.request(`${CHECKOUT}/${path}`, {
+        method: "POST",
+        headers: {
+          "Content-Type": "application/json",
+          "Idempotency-Key": key,
+          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+          ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),
+        },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
+    );
   return {
     get,
-    initiate: async (body, { key = randomUUID(), token, wait } = {}) =>
-      read(
-        await app.request(`${CHECKOUT}/initiate`, {
-          method: "POST",
-          headers: {
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-            ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-            ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),
-          },
-          body: typeof body === "string" ? body : JSON.stringify(body),
-        }),
-      ),
+    initiate: (body, sending) => post("initiate", body, sending),
+    cancel: (id, sending) => post(`${id}/cancel`, {}, sending),
+    pay: (id, instrumentId, sending) => post(`${id}/payment`, { method: "UPI", instrumentId }, sending),
+    resolve: (id, body, sending) => post(`${id}/resolve`, body, sending),
+    ledger: async (id) => (await app.request(`${CHECKOUT}/${id}/ledger`)).json() as Promise<LedgerBody>,
+    deliverPayment: async (event) => {
+      const { headers, body } = signedDelivery(WEBHOOK_SECRET, event);
+      const init = { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: Buffer.from(body) };
+      return read(await app.request("/orchestration/payments/events", init));
+    },
     reaches: (id, status) =>
       eventually(async () => {
         const checkout = (await get(id)).checkout();

@@ -1,6 +1,10 @@
 /** A CheckoutOrchestrator that does nothing but record what the edge asks of it and answer as it is told. */
-import type { CheckoutSummary, JournalEntry } from "../../persistence/store.ts";
-import type { CheckoutOrchestrator, InitiateCommand, InitiateResult, StoredView } from "../../runtime/orchestrator.ts";
+import type { PaymentNewsEvent } from "../../machines/events.ts";
+import type { CheckoutView } from "../../machines/view.ts";
+import type { CheckoutSummary, JournalEntry, LedgerEntry, Receipt } from "../../persistence/store.ts";
+import type { AttemptCommand, AttemptResult, ResolveCommand } from "../../runtime/commands.ts";
+import type { InitiateCommand, InitiateResult } from "../../runtime/initiation.ts";
+import type { CheckoutOrchestrator, StoredView } from "../../runtime/orchestrator.ts";
 import type { TransitionNotice } from "../../runtime/transition-notice.ts";
 
 export interface FakeOrchestrator extends CheckoutOrchestrator {
@@ -10,6 +14,16 @@ export interface FakeOrchestrator extends CheckoutOrchestrator {
   readonly viewed: string[];
   /** What initiate comes to; replace it to answer otherwise or to throw. */
   onInitiate: (command: InitiateCommand) => Promise<InitiateResult>;
+  /** As `initiated` and `onInitiate`, for everything else that changes something. */
+  readonly cancelled: { readonly id: string; readonly waitMs: number }[];
+  readonly attempted: AttemptCommand[];
+  readonly resolved: ResolveCommand[];
+  readonly received: { readonly source: string; readonly event: PaymentNewsEvent }[];
+  onCancel: () => Promise<CheckoutView>;
+  onAttempt: () => Promise<AttemptResult>;
+  onResolve: () => Promise<CheckoutView>;
+  onReceive: () => Promise<Receipt>;
+  readonly ledgers: Map<string, LedgerEntry[]>;
   readonly views: Map<string, StoredView>;
   readonly journals: Map<string, JournalEntry[]>;
   summaries: readonly CheckoutSummary[];
@@ -24,6 +38,11 @@ export function fakeOrchestrator(): FakeOrchestrator {
   const fake: FakeOrchestrator = {
     initiated: [],
     viewed: [],
+    cancelled: [],
+    attempted: [],
+    resolved: [],
+    received: [],
+    ledgers: new Map(),
     views: new Map(),
     journals: new Map(),
     summaries: [],
@@ -37,6 +56,30 @@ export function fakeOrchestrator(): FakeOrchestrator {
     async initiate(command) {
       fake.initiated.push(command);
       return fake.onInitiate(command);
+    },
+    onCancel: () => unprepared("onCancel"),
+    onAttempt: () => unprepared("onAttempt"),
+    onResolve: () => unprepared("onResolve"),
+    onReceive: async () => ({ isNew: true, contextId: null }),
+    async cancel(id, waitMs) {
+      fake.cancelled.push({ id, waitMs });
+      return fake.onCancel();
+    },
+    async attemptPayment(command) {
+      fake.attempted.push(command);
+      return fake.onAttempt();
+    },
+    async resolve(command) {
+      fake.resolved.push(command);
+      return fake.onResolve();
+    },
+    async receivePayment(source, event) {
+      const receipt = await fake.onReceive();
+      fake.received.push({ source, event });
+      return receipt;
+    },
+    async ledger(id) {
+      return fake.ledgers.get(id) ?? [];
     },
     async view(id) {
       fake.viewed.push(id);
@@ -59,4 +102,8 @@ export function fakeOrchestrator(): FakeOrchestrator {
     watchers: () => listeners.size,
   };
   return fake;
+}
+
+function unprepared(name: string): Promise<never> {
+  return Promise.reject(new Error(`The test did not say what ${name} comes to.`));
 }

@@ -7,6 +7,7 @@ export interface ObservedCall {
   readonly operation: string;
   readonly executionContextId: string;
   readonly key: string;
+  readonly args?: readonly unknown[];
 }
 
 export class Interference {
@@ -41,21 +42,29 @@ export class Interference {
     return this.calls.filter((call) => call.executionContextId === executionContextId && call.operation === operation).length;
   }
 
+  /** The first such call as it was given, to deliver it once more: only that nobody has given it up. */
+  callOf(executionContextId: string, operation: string): object {
+    const found = this.calls.find((call) => call.executionContextId === executionContextId && call.operation === operation);
+    if (found === undefined) throw new Error(`${operation} was never called.`);
+    return { ...(found.args?.[0] as object), signal: undefined };
+  }
+
   clear(): void {
     this.before.clear();
     this.after.clear();
   }
 
-  private watch(participant: object): object {
-    return new Proxy(participant, {
+  /** The same for any other port of promises. */
+  watch<Port extends object>(port: Port): Port {
+    return new Proxy(port, {
       get: (target, name) => {
         const method: unknown = Reflect.get(target, name, target);
         if (typeof method !== "function" || typeof name !== "string") return method;
-        return async (call: Partial<ObservedCall>) => {
-          const { executionContextId = "", key = "" } = call;
-          this.calls.push({ operation: name, executionContextId, key });
+        return async (...args: readonly unknown[]) => {
+          const { executionContextId = "", key = "" } = (args[0] ?? {}) as Partial<ObservedCall>;
+          this.calls.push({ operation: name, executionContextId, key, args });
           await this.before.get(name)?.();
-          const result: unknown = await method.call(target, call);
+          const result: unknown = await method.call(target, ...args);
           await this.after.get(name)?.();
           return result;
         };

@@ -1,6 +1,6 @@
 /** A real node in this process: its edge, orchestrator, store, participants and locks, over a stage's database. */
 import type { LockManager } from "../../locking/lock-manager.ts";
-import { checkoutMachine } from "../../machines/checkout.ts";
+import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutPolicy } from "../../machines/context.ts";
 import { MACHINE_HASH } from "../../machines/version.ts";
 import type { CloudEvent } from "../../messaging/bus.ts";
@@ -15,13 +15,16 @@ import { answerFor } from "../../server/answer.ts";
 import type { ApiKey } from "../../server/api-keys.ts";
 import { createApp } from "../../server/app.ts";
 import type { App } from "../../server/app-deps.ts";
-import { openParticipants, type Participants } from "../../server/participants.ts";
+import { openParticipants } from "../../server/participants.ts";
+import type { PaymentDoor } from "../../server/payment-events.ts";
+import { openProviderDoor } from "../../server/provider-door.ts";
 import { systemClock as clock, systemIds } from "../../server/system-ports.ts";
-import type { ProviderEvent } from "../../services/payment-provider.ts";
-import { checkoutActors, checkoutExecutions } from "../../steps/actors.ts";
+import type { PaymentProvider } from "../../services/payment-provider.ts";
+import { SqlPayments } from "../../services/payments.ts";
+import { checkoutActors, checkoutExecutions, type Executions } from "../../steps/actors.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
-import { clientOf, type Client } from "./client.ts";
+import { clientOf, WEBHOOK_SECRET, type Client } from "./client.ts";
 import type { Stage } from "./stage.ts";
 
 /** Small, so that a run of retries takes a second; jitter is off, so that it takes the same second each time. */
@@ -41,8 +44,12 @@ export interface ServiceOptions {
   readonly apiKeys?: readonly ApiKey[];
   /** What stands between the steps and the participants, and between the runtime and its ports. */
   readonly aroundServices?: (services: CheckoutServices) => CheckoutServices;
+  readonly aroundProvider?: (provider: PaymentProvider) => PaymentProvider;
+  readonly aroundExecutions?: (executions: Executions) => Executions;
   readonly aroundLocks?: (locks: LockManager) => LockManager;
   readonly aroundStore?: (store: Store) => Store;
+  /** The chart with one of its guards taken out: for tests that show what the guard is for. */
+  readonly aroundMachine?: (machine: CheckoutMachine) => CheckoutMachine;
 }
 
 export interface Service extends Client {
@@ -60,7 +67,14 @@ export interface Service extends Client {
 }
 
 export async function startService(stage: Stage, options: ServiceOptions = {}): Promise<Service> {
-  const { aroundServices = same, aroundLocks = same, aroundStore = same } = options;
+  const {
+    aroundServices = same,
+    aroundExecutions = same,
+    aroundProvider = same<PaymentProvider>,
+    aroundLocks = same,
+    aroundStore = same,
+    aroundMachine = same,
+  } = options;
   const policy = { ...POLICY, ...options.policy };
   const database = await stage.openDatabase();
   const store = aroundStore(new SqlStore(database));
@@ -70,12 +84,14 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   const { log, logged } = recordingLog();
   const { paymentDeadlineMs } = policy;
   const participants = await openParticipants({ database, clock, ids, flagsFile: null, paymentDeadlineMs });
-  const services = aroundServices(participants.services);
+  const payments = new SqlPayments({ database, ids, provider: aroundProvider(participants.provider) });
+  const services = aroundServices({ ...participants.services, payments });
   const relay = new OutboxRelay({ store, bus, clock, log, counters, source: "/checkoutd" });
   const requests = { load: async (id: string) => (await store.loadRequest(id)) as CheckoutRequest };
-  const actors = checkoutActors(
-    checkoutExecutions({ services, requests, clock }, (input, signal) => acquireLocks(store, orchestrator.locks)(input, signal)),
+  const executions = checkoutExecutions({ services, requests, clock }, (input, signal) =>
+    acquireLocks(store, orchestrator.locks)(input, signal),
   );
+  const actors = checkoutActors(aroundExecutions(executions));
   const orchestrator: Orchestrator = new Orchestrator({
     store,
     locks,
@@ -85,7 +101,7 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
     counters,
     policy,
     answerFor,
-    machine: checkoutMachine.provide({ actors }),
+    machine: aroundMachine(checkoutMachine.provide({ actors })),
     machineHash: MACHINE_HASH,
     rules: services.rules,
     onEvents: () => relay.kick(),
@@ -97,7 +113,10 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   bus.subscribe((event) => received.push(event));
   await orchestrator.start();
   relay.start();
-  const stopSending = sendProviderEvents(participants, store, orchestrator);
+  const { provider } = participants;
+  const { door, startSending } = openProviderDoor({ provider, store, orchestrator, counters, secret: WEBHOOK_SECRET });
+  // What is refused stays in the simulator's table and is sent again.
+  const stopSending = startSending(() => undefined);
   const stop = async () => {
     await stopSending();
     await orchestrator.stop();
@@ -106,7 +125,7 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   };
   let stopping: Promise<void> | undefined;
   return {
-    ...clientOf(edgeOf(orchestrator, log, options)),
+    ...clientOf(edgeOf(orchestrator, door, counters, log, options)),
     orchestrator,
     store,
     counters,
@@ -118,9 +137,17 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   };
 }
 
-function edgeOf(orchestrator: Orchestrator, log: Log, { apiKeys = [], requestWaitMs = 10_000 }: ServiceOptions): App {
+function edgeOf(
+  orchestrator: Orchestrator,
+  paymentDoor: PaymentDoor | null,
+  counters: Counters,
+  log: Log,
+  { apiKeys = [], requestWaitMs = 10_000 }: ServiceOptions,
+): App {
   return createApp({
     orchestrator,
+    paymentDoor,
+    metrics: { counters, gauges: {} },
     apiKeys,
     requestWaitMs,
     clock,
@@ -131,17 +158,6 @@ function edgeOf(orchestrator: Orchestrator, log: Log, { apiKeys = [], requestWai
     peerAddress: () => "127.0.0.1",
     version: "0.0.0",
   });
-}
-
-/** Through the same inbox as every payment event, as a node does it. */
-function sendProviderEvents({ provider, payments }: Participants, store: Store, orchestrator: Orchestrator): () => Promise<void> {
-  const deliver = async ({ type, data }: ProviderEvent) => {
-    const executionContextId = await payments.executionContextOf(data.pcrId);
-    await store.receive(provider.name, data.eventId, executionContextId, data.pcrId, { type, data });
-    if (executionContextId !== null) await orchestrator.notify(executionContextId);
-  };
-  // What is refused stays in the simulator's table and is sent again.
-  return provider.start(deliver, () => undefined);
 }
 
 function recordingLog() {
