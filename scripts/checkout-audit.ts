@@ -111,8 +111,13 @@ async function auditEvents(database: Database, id: string, expected: Outcome, de
   demand(!isConfirmed || (positions[0] ?? 0) < (positions[1] ?? 0), "line_items_confirmed precedes line_items_updated");
 }
 
-/** Has no undo of its own: a locked group is released with the groups, which their status above shows. */
-const UNDONE_BY_OTHERS: ReadonlySet<string> = new Set(["lockPaymentGroups"]);
+/**
+ * Have no undo of their own: a locked group is released with the groups, which their status above shows; further payment
+ * attempts are reversed with the first one, which the provider's ledger shows.
+ */
+const UNDONE_BY_OTHERS: ReadonlySet<string> = new Set(["lockPaymentGroups", "createPaymentAttempt"]);
+/** Takes effect once for each further attempt, under a key of its own. */
+const REPEATABLE = "createPaymentAttempt";
 
 /** What each participant's rows must say, for a checkout that stands and for one that was undone. */
 const STATUSES: readonly { readonly table: string; readonly CONFIRMED: string; readonly ROLLED_BACK: string }[] = [
@@ -130,6 +135,8 @@ async function auditEffects(database: Database, id: string, expected: Outcome, d
     const wrong = rows.filter(({ status }) => status !== wanted[expected]);
     demand(wrong.length === 0, `${wrong.length} of ${rows.length} ${table} are not ${wanted[expected]}`);
   }
+  const attempts = await all<{ round: number }>(database, "payment_attempts", "round", id);
+  const furtherAttempts = attempts.filter(({ round }) => round > 1);
   type Row = { operation: string; live: number; total: number };
   const effects = await database.rows<Row>(
     `select operation, count(*) filter (where undone_at is null)::int as live, count(*)::int as total
@@ -137,10 +144,16 @@ async function auditEffects(database: Database, id: string, expected: Outcome, d
     [id],
   );
   for (const { operation, live, total } of effects) {
-    demand(total === 1, `${operation} took effect under ${total} keys`);
-    if (expected === "CONFIRMED") demand(live === 1, `${operation} has ${live} live effects`);
+    const wanted = operation === REPEATABLE ? furtherAttempts.length : 1;
+    demand(total === wanted, `${operation} took effect under ${total} keys`);
+    if (expected === "CONFIRMED") demand(live === wanted, `${operation} has ${live} live effects`);
     else demand(live === 0 || UNDONE_BY_OTHERS.has(operation), `${operation} was not undone`);
   }
+}
+
+interface ProviderMoney {
+  readonly captured: number;
+  readonly refunded: number;
 }
 
 /** The provider's ledger is the truth; our own rows must say the same. */
@@ -150,37 +163,64 @@ async function auditMoney(
   expected: Outcome,
   payable: number,
   demand: Demand,
-): Promise<{ readonly captured: number; readonly refunded: number }> {
-  const captures = await all<{ amount: number; refunded_amount: number }>(
-    database,
-    "provider_captures",
-    "amount, refunded_amount",
-    id,
-  );
+): Promise<ProviderMoney> {
+  type Row = { amount: number; refunded_amount: number };
+  const captures = await all<Row>(database, "provider_captures", "amount, refunded_amount", id);
   const captured = captures.reduce((sum, { amount }) => sum + amount, 0);
   const refunded = captures.reduce((sum, { refunded_amount }) => sum + refunded_amount, 0);
+  // Whatever else it captured, doubled or with a wrong amount, was given back in full.
+  const kept = captures.filter(({ refunded_amount, amount }) => refunded_amount < amount);
   if (expected === "CONFIRMED") {
-    demand(captures.length === 1 && captured === payable, `the provider captured ${captured} in ${captures.length} captures`);
-    demand(refunded === 0, `the provider refunded ${refunded}`);
+    const isPaidOnce = kept.length === 1 && kept[0]?.amount === payable && kept[0].refunded_amount === 0;
+    demand(isPaidOnce, `the provider holds ${captured - refunded} of ${kept.length} captures, not one of ${payable}`);
   } else {
     demand(captured === refunded, `the provider holds ${captured - refunded}`);
   }
-  const table = "payment_collection_requirements";
-  const pcr = await one<{ captured_amount: number; refunded_amount: number }>(
-    database,
-    table,
-    "captured_amount, refunded_amount",
-    id,
-  );
-  demand(
-    (pcr?.captured_amount ?? 0) === captured && (pcr?.refunded_amount ?? 0) === refunded,
-    "our books differ from the provider's",
-  );
-  const refunds = await all<{ accepted: boolean }>(database, "payment_refunds", "accepted_at is not null as accepted", id);
-  const told = await all<{ type: string }>(database, "outbox", "type", id);
-  const isTold = told.filter(({ type }) => type === "payment_refunded").length === refunds.length;
-  demand(isTold && refunds.every(({ accepted }) => accepted), "a refund was not accepted and announced exactly once");
+  type Pcr = { captured_amount: number; refunded_amount: number };
+  const pcr = await one<Pcr>(database, "payment_collection_requirements", "captured_amount, refunded_amount", id);
+  const isSame = (pcr?.captured_amount ?? 0) === captured && (pcr?.refunded_amount ?? 0) === refunded;
+  demand(isSame, "our books differ from the provider's");
+  await auditLedger(database, id, { held: captured - refunded, paid: expected === "CONFIRMED" ? payable : 0 }, demand);
+  await auditRefunds(database, id, demand);
   return { captured, refunded };
+}
+
+/** Double-entry: what it says the provider holds, what it says was paid for the order, and nothing in between. */
+async function auditLedger(
+  database: Database,
+  id: string,
+  { held, paid }: { readonly held: number; readonly paid: number },
+  demand: Demand,
+): Promise<void> {
+  type Row = { debit: string; credit: string; amount: number };
+  const transfers = await all<Row>(database, "ledger", "debit, credit, amount", id, "seq, line");
+  const balance = (account: string) =>
+    transfers.reduce(
+      (sum, { debit, credit, amount }) => sum + (debit === account ? amount : 0) - (credit === account ? amount : 0),
+      0,
+    );
+  // The order is where the money came from: what it is paid with leaves it.
+  const wanted = { PROVIDER: held, ORDER: 0 - paid, SUSPENSE: 0 };
+  for (const [account, amount] of Object.entries(wanted)) {
+    demand(balance(account) === amount, `the ledger's ${account} is ${balance(account)}, not ${amount}`);
+  }
+}
+
+/**
+ * Each refund that stands was accepted and announced once. One that the bank sent back was perhaps never announced: its
+ * failure may overtake the acceptance.
+ */
+async function auditRefunds(database: Database, id: string, demand: Demand): Promise<void> {
+  type Row = { id: string; accepted: boolean; failed: boolean };
+  const columns = "id, accepted_at is not null as accepted, failed_at is not null as failed";
+  const refunds = await all<Row>(database, "payment_refunds", columns, id);
+  const events = await all<{ type: string; refund: string }>(database, "outbox", "type, data->>'refundId' as refund", id);
+  const told = events.filter(({ type }) => type === "payment_refunded");
+  const timesTold = (refund: Row) => told.filter((event) => event.refund === refund.id).length;
+  const isRight = (refund: Row) =>
+    refund.failed ? timesTold(refund) <= (refund.accepted ? 1 : 0) : refund.accepted && timesTold(refund) === 1;
+  const isKnown = told.every((event) => refunds.some((refund) => refund.id === event.refund));
+  demand(isKnown && refunds.every(isRight), "a refund was not accepted and announced exactly once");
 }
 
 async function auditClaims(database: Database, id: string, demand: Demand): Promise<void> {

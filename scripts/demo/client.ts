@@ -1,4 +1,4 @@
-/** A client of the service, as any shop would write one: initiate, follow the stream, look again. */
+/** A client of the service, as any shop would write one: initiate, follow the stream, pay in another way, cancel, look. */
 
 /** One line of the journal, as the API tells it. */
 export interface Transition {
@@ -20,17 +20,41 @@ export interface Answer {
 export interface AnswerBody {
   readonly executionContextId: string;
   readonly status?: string | number;
-  readonly state?: string;
   readonly code?: string;
   readonly rollback?: string;
-  readonly invoice?: { readonly payable: number; readonly currency: string; readonly version: number } | null;
-  readonly payment?: { readonly capturedAmount: number; readonly refundedAmount: number };
+  readonly invoice?: { readonly payable: number; readonly currency: string } | null;
+  readonly payment?: PaymentBody;
+}
+
+export interface PaymentBody {
+  readonly pcrId: string | null;
+  readonly attemptId: string | null;
+  readonly amount: number | null;
+  readonly currency: string | null;
+  readonly capturedAmount: number;
+  readonly refundedAmount: number;
+  readonly attemptsLeft: number;
+  readonly refunds: readonly { readonly reason: string; readonly status: string; readonly amount: number }[];
+}
+
+/** How the customer pays. */
+export interface PaymentChoice {
+  readonly method: string;
+  readonly instrumentId: string;
+}
+
+export interface LedgerBody {
+  readonly balances: readonly { readonly account: string; readonly currency: string; readonly amount: number }[];
 }
 
 const CHECKOUTS = "/orchestration/checkout";
+/** On Postgres a dead node's lease must end first (10 s); a client's patience is limited to 30 s. */
+export const CLIENT_WAIT_SECONDS = 25;
+/** Two air conditioners and a filter, a membership, less the coupon. */
+const TOTAL = 249_900;
 
-/** The README's example, for one cart. */
-export function exampleRequest(cartId: string, instrumentId: string, expectedTotal = 249_900) {
+/** The README's example with a device and a slot, for one cart. */
+export function exampleRequest(cartId: string, instrumentId: string, expectedTotal = TOTAL, method = "UPI") {
   return {
     cart: { cartId, version: 7 },
     user: { userId: "usr_42", cityId: "BLR" },
@@ -43,27 +67,31 @@ export function exampleRequest(cartId: string, instrumentId: string, expectedTot
       { ref: "p1", type: "DELIVERY_SLOT", lineItemRefs: ["l1"], payload: { slotId: "slot_0900", date: "2027-01-09" } },
     ],
     optIns: [{ ref: "o1", type: "MEMBERSHIP", action: "CREATE", planId: "plus_6m" }],
-    payment: { method: "UPI", instrumentId, returnUrl: "https://shop.example/return" },
+    payment: { method, instrumentId, returnUrl: "https://shop.example/return" },
     expectedTotal: { amount: expectedTotal, currency: "INR" },
     couponCodes: ["NEW100"],
   };
 }
 
 /** Rejects when the connection breaks: then nobody knows how far the checkout came, and the same key asks again. */
-export async function initiate(url: string, key: string, request: unknown, waitSeconds: number): Promise<Answer> {
-  const response = await fetch(`${url}${CHECKOUTS}/initiate`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key, Prefer: `wait=${waitSeconds}` },
-    body: JSON.stringify(request),
-  });
-  const body = (await response.json()) as AnswerBody;
-  return { httpStatus: response.status, isReplay: response.headers.get("idempotency-replayed") === "true", body };
+export function initiate(url: string, key: string, request: unknown, waitSeconds: number): Promise<Answer> {
+  return post(`${url}${CHECKOUTS}/initiate`, { "Idempotency-Key": key, Prefer: `wait=${waitSeconds}` }, request);
 }
 
-export async function getCheckout(url: string, id: string): Promise<AnswerBody> {
-  const response = await fetch(`${url}${CHECKOUTS}/${id}`);
-  if (!response.ok) throw new Error(`GET ${id} answered ${response.status}.`);
-  return (await response.json()) as AnswerBody;
+export function attemptPayment(url: string, id: string, key: string, means: PaymentChoice): Promise<Answer> {
+  return post(`${url}${CHECKOUTS}/${id}/payment`, { "Idempotency-Key": key, Prefer: `wait=${CLIENT_WAIT_SECONDS}` }, means);
+}
+
+export function cancel(url: string, id: string): Promise<Answer> {
+  return post(`${url}${CHECKOUTS}/${id}/cancel`, { Prefer: `wait=${CLIENT_WAIT_SECONDS}` }, {});
+}
+
+export function getCheckout(url: string, id: string): Promise<AnswerBody> {
+  return get<AnswerBody>(`${url}${CHECKOUTS}/${id}`);
+}
+
+export function getLedger(url: string, id: string): Promise<LedgerBody> {
+  return get<LedgerBody>(`${url}${CHECKOUTS}/${id}/ledger`);
 }
 
 /** The journal from `afterSeq` on, as it grows. Throws when the connection breaks. */
@@ -84,4 +112,24 @@ export async function* follow(url: string, id: string, afterSeq: number, signal:
 
 export function isEnding({ to }: Transition): boolean {
   return to.startsWith("COMPLETED") || to.startsWith("ROLLEDBACK");
+}
+
+export function isAwaitingPayment({ to }: Transition): boolean {
+  return to.endsWith(".awaitingPayment");
+}
+
+async function post(url: string, headers: Readonly<Record<string, string>>, body: unknown): Promise<Answer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+  const answer = (await response.json()) as AnswerBody;
+  return { httpStatus: response.status, isReplay: response.headers.get("idempotency-replayed") === "true", body: answer };
+}
+
+async function get<Body>(url: string): Promise<Body> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`GET ${url} answered ${response.status}.`);
+  return (await response.json()) as Body;
 }

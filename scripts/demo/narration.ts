@@ -1,28 +1,8 @@
-/** What the demo prints: coloured where a person looks on, plain in a pipe. */
+/** A checkout's journal as a story: one line for each transition, in the specification's words. */
 import type { Transition } from "./client.ts";
+import { amount, say, styled } from "../output.ts";
 
-const ANSI = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
-export type Style = keyof typeof ANSI;
-
-const isColoured = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
-
-export function styled(style: Style, text: string): string {
-  return isColoured ? `\u001b[${ANSI[style]}m${text}\u001b[0m` : text;
-}
-
-export function say(text = ""): void {
-  process.stdout.write(`${text}\n`);
-}
-
-export function headline(text: string): void {
-  say(`\n${styled("bold", text)}`);
-}
-
-export function remark(text: string, style: Style = "cyan"): void {
-  say(`  ${" ".repeat(10)}${styled(style, text)}`);
-}
-
-/** The operation of each state, in the specification's words. */
+/** The operation of each state. */
 const OPERATIONS: Readonly<Record<string, string>> = {
   INITIALIZED: "the key, the cart and the journal, in one transaction",
   pinningFlags: "feature flags pinned",
@@ -36,10 +16,13 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   STEP_6: "hydratePaymentAndUpdateLineItems",
   STEP_7: "createPreferencesToLineItemsMapping",
   producing: "produceLineItemsUpdatedEvent",
+  awaitingPayment: "wait for the PCR success event",
+  requestingAttempt: "createPaymentRequest, another attempt",
   confirming: "executePCRSuccessSteps",
   producingConfirmed: "produceLineItemsConfirmedEvent",
   COMPLETED: "line items confirmed",
   ROLLEDBACK: "everything undone",
+  refunding: "refundCapture",
 };
 
 /** Tells one checkout's transitions; keeps the times that the next line needs. */
@@ -57,21 +40,40 @@ export class Narrator {
   }
 }
 
+/** First what was heard, if that is a story of its own, then what the state that it led to does. */
 function linesOf(transition: Transition, sinceLastMs: number): string[] {
-  const { event, to, data } = transition;
-  const lines: string[] = [];
-  const failure = data["error"] as { readonly class: string; readonly code: string } | undefined;
-  if (failure !== undefined) {
-    const isRetried = to.endsWith(".backingOff");
-    const style = isRetried ? "yellow" : "red";
-    const then = isRetried ? "backing off" : "failed for good, so everything is undone, last first";
-    lines.push(styled(style, `${stateOf(transition.from ?? "").padEnd(12)}${failure.code}: ${then}`));
-    if (isRetried) return lines;
-  }
+  const { event, from, to } = transition;
+  const heard = failureIn(transition) ?? newsIn(transition);
+  const lines = heard === null ? [] : [`${colouredState(from ?? to)}${heard}`];
+  // Backing off does nothing, and what changed no state led nowhere.
+  if (to.endsWith(".backingOff") || to === from) return lines;
   const isRetry = event.startsWith("xstate.after.backoff");
   const suffix = isRetry ? styled("yellow", `  tried again after ${sinceLastMs} ms, under the same key`) : "";
-  lines.push(`${colouredState(to)}${operationOf(to)}${suffix}`);
-  return lines;
+  return [...lines, `${colouredState(to)}${refundIn(transition) ?? operationOf(transition)}${suffix}`];
+}
+
+function failureIn({ to, data }: Transition): string | null {
+  const failure = data["error"] as { readonly class: string; readonly code: string } | undefined;
+  if (failure === undefined) return null;
+  if (to.endsWith(".backingOff")) return styled("yellow", `${failure.code}: backing off`);
+  return styled("red", `${failure.code}: failed for good, so everything is undone, last first`);
+}
+
+/** What the customer or the payment provider said. */
+function newsIn({ event, to }: Transition): string | null {
+  if (event === "CANCEL") return styled("yellow", "the customer cancels, so everything is undone, last first");
+  if (event !== "payment_collection_requirement_success") return null;
+  if (to.includes(".confirming")) return `${event}: handlePCRSuccess`;
+  const isTooLate = to.includes(".undoing") || to.startsWith("ROLLEDBACK");
+  return isTooLate ? styled("yellow", `${event}: too late to pay, so it is owed back`) : `${event}: kept until STEP_8 is done`;
+}
+
+/** A refund that the provider accepted, as the outbox tells it. */
+function refundIn({ from, data }: Transition): string | null {
+  if (from?.includes(".refunding") !== true) return null;
+  const refund = data["output"] as { readonly reason: string; readonly amount: number; readonly currency: string } | undefined;
+  if (refund === undefined) return null;
+  return styled("green", `payment_refunded ${refund.reason}: ${amount(refund.amount, refund.currency)} given back`);
 }
 
 function colouredState(path: string): string {
@@ -87,30 +89,17 @@ function stateOf(path: string): string {
   return root === "PROCESSING" && child.startsWith("STEP_") ? child : root;
 }
 
-function operationOf(path: string): string {
-  const parts = path.split(".");
+function operationOf({ to, data }: Transition): string {
+  const parts = to.split(".");
   const undone = parts.indexOf("undoing");
   if (undone !== -1) return parts[undone + 1] ?? "";
+  if (to.endsWith(".awaitingPayment") && isDeclined(data["output"])) {
+    return styled("yellow", "payment_failed: wait for another attempt");
+  }
   const known = parts.findLast((part) => OPERATIONS[part] !== undefined);
   return known === undefined ? "" : (OPERATIONS[known] ?? "");
 }
 
-export function amount(minorUnits: number, currency: string): string {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "code" });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(minorUnits / 10 ** digits).replace(/\u00a0/g, " ");
-}
-
-/** Columns as wide as their widest cell; the last one takes a style per row. */
-export function table(
-  head: readonly string[],
-  rows: readonly { readonly cells: readonly string[]; readonly style: Style }[],
-): void {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map(({ cells }) => (cells[column] ?? "").length)));
-  const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0));
-  say(`  ${styled("dim", line(head).join("  "))}`);
-  for (const { cells, style } of rows) {
-    const padded = line(cells);
-    say(`  ${[...padded.slice(0, -1), styled(style, padded.at(-1) ?? "")].join("  ")}`);
-  }
+function isDeclined(output: unknown): boolean {
+  return (output as { readonly payment?: { readonly status?: unknown } } | undefined)?.payment?.status === "DECLINED";
 }

@@ -1,7 +1,7 @@
 /** What a reconciliation prints: a table for people, or one JSON document for machines. Progress goes to standard error. */
 import type { Difference } from "../../services/capture-comparison.ts";
 import type { CurrencyTotal, Reconciliation } from "../../services/reconciliation-tally.ts";
-import { amount, headline, say, styled, table } from "../demo/narration.ts";
+import { amount, headline, say, styled, table } from "../output.ts";
 import type { Delivered } from "./books.ts";
 
 const PROGRESS_EVERY = 10_000;
