@@ -169,10 +169,11 @@ export interface LedgerEntry extends Transfer {
   readonly at: number;
 }
 
-/** Captured money that is neither confirmed nor given back. */
+/** A balance of SUSPENSE that is not zero. */
 export interface UnsettledMoney {
   readonly contextId: string;
   readonly currency: string;
+  /** Below zero: captured, and neither confirmed nor given back. Above: given back more than was captured. */
   readonly amount: number;
   /** Since when there is any, in milliseconds since the epoch. */
   readonly since: number;

@@ -63,8 +63,8 @@ export class MoneyWatch {
     for (const { contextId, amount, currency, since } of this.held) {
       if (this.reported.has(contextId)) continue;
       this.deps.log.error(
-        { executionContextId: contextId, amount, currency, since: new Date(since).toISOString() },
-        "Captured money is neither confirmed nor given back; look at this checkout",
+        { executionContextId: contextId, balance: amount, currency, since: new Date(since).toISOString() },
+        "Money stays in suspense: captured, and neither confirmed nor given back; look at this checkout",
       );
     }
     this.reported = new Set(this.held.map(({ contextId }) => contextId));

@@ -1,5 +1,6 @@
 /** A checkout as clients read it: the API's 200 body, from the machine's view alone. Pure. */
 import type { Capture, CheckoutContext, Invoice, LastError, OwedRefund, Payment } from "../machines/context.ts";
+import { capturesOf } from "../machines/ledger.ts";
 import { amountDue, attemptsLeft } from "../machines/payment.ts";
 import type { CheckoutView } from "../machines/view.ts";
 import { checkoutLinks } from "./links.ts";
@@ -97,12 +98,10 @@ function payment(view: CheckoutView): PaymentBody {
   const { context } = view;
   const held = context.payment;
   const currency = context.invoice?.currency ?? null;
-  // The three lists are disjoint in time, not always at one moment: each capture counts once.
-  const captures = uniqueCaptures([...held.refunds, ...held.owed, ...(held.settledBy === null ? [] : [held.settledBy])]);
   // A capture in a foreign currency is refunded as a whole; added up here it would be a wrong number.
   const inCurrency = (list: readonly Capture[]) => sum(list.filter((c) => c.currency === currency).map(({ amount }) => amount));
-  const capturedAmount = inCurrency(captures);
-  const refundedAmount = inCurrency(uniqueCaptures(held.refunds));
+  const capturedAmount = inCurrency(capturesOf(held));
+  const refundedAmount = inCurrency(held.refunds);
   return {
     pcrId: held.pcrId,
     attemptId: held.attemptId,
@@ -165,10 +164,6 @@ function troubleOf({ lastError: error, payment }: CheckoutContext): CheckoutBody
 
 function lastError(error: LastError): CheckoutBody["lastError"] {
   return { step: error.step, class: error.class, code: error.code, message: publicMessage(error) };
-}
-
-function uniqueCaptures<C extends Capture>(captures: readonly C[]): C[] {
-  return [...new Map(captures.map((capture) => [capture.pspReference, capture])).values()];
 }
 
 function sum(amounts: readonly number[]): number {
