@@ -104,6 +104,13 @@ export interface PaymentAttempt {
   readonly pcrId: string;
   readonly attemptId: string;
   readonly outcome: PaymentOutcome;
+  /** This is an earlier attempt, which was captured after all: no new one was made. */
+  readonly isEarlier?: true;
+}
+
+/** What the provider turns out to hold when the payment is settled: a second capture may be among it. */
+export interface Settlement {
+  readonly captures: readonly Capture[];
 }
 
 /** The provider's own word on a PCR, when asked. `captures` lists all that it ever took, refunded ones too. */

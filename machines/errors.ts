@@ -115,8 +115,8 @@ const CONNECTION_CODES = new Set([
   "CONNECT_TIMEOUT",
 ]);
 
-/** SQLSTATE classes that pass by themselves: connection, resources, operator intervention, deadlock and serialisation. */
-const TRANSIENT_SQLSTATE = /^(08|53|57P|40001|40P01|55P03)/;
+/** SQLSTATE classes that pass by themselves: connection, read-only after a failover, resources, operator intervention, deadlock and serialisation. */
+const TRANSIENT_SQLSTATE = /^(08|25006|53|57P|40001|40P01|55P03)/;
 
 const UNEXPECTED = "The step met an error that nobody expected; the log of the node has it.";
 

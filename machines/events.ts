@@ -32,8 +32,6 @@ export type AttemptPaymentEvent = {
   readonly type: "ATTEMPT_PAYMENT";
   readonly method: string;
   readonly instrumentId: string;
-  /** The attempt that was open when this one was asked for. */
-  readonly supersedes: string | null;
 } & Stamp;
 
 /** A refund that the provider had accepted came back: the customer's account is closed, the card is gone. */

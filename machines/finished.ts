@@ -17,7 +17,14 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
         meta: { refines },
         on: {
           payment_collection_requirement_success: [{ guard: owes, target: "refunding", actions: record }, {}],
-          payment_refund_failed: [{ guard: "owesFailedRefund", target: "refunding", actions: "takeBackRefund" }, {}],
+          payment_refund_failed: [
+            {
+              guard: "refundFailed",
+              target: `#checkout.${refines}.refunding.backingOff`,
+              actions: ["takeBackRefund", "backOffAfterBounce"],
+            },
+            {},
+          ],
         },
       },
       refunding: insisted(refines, {
@@ -30,7 +37,9 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
         ],
         on: {
           payment_collection_requirement_success: { actions: record },
-          payment_refund_failed: { actions: "takeBackRefund" },
+          payment_refund_failed: [{ guard: "refundFailed", actions: "takeBackRefund" }, {}],
+        },
+        whileBackingOff: {
           RESOLVE: [
             { guard: "resolvesAll", target: `#checkout.${refines}.atRest`, actions: "keepResolution" },
             { guard: "resolves", target: `#checkout.${refines}.refunding`, reenter: true, actions: "keepResolution" },

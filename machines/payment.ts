@@ -13,6 +13,7 @@ import type {
   PaymentReport,
   Refund,
   RefundReason,
+  Settlement,
 } from "./context.ts";
 import { PAYMENT_EVENT_TYPES, type PaymentEvent, type RefundFailedEvent } from "./events.ts";
 
@@ -20,7 +21,7 @@ import { PAYMENT_EVENT_TYPES, type PaymentEvent, type RefundFailedEvent } from "
 interface PaymentNews {
   /** `attemptId` absent = the open attempt's. */
   readonly captures: readonly (Capture & { readonly attemptId?: string })[];
-  /** An attempt that failed; `attemptId` null = the open one. */
+  /** An attempt that failed; `attemptId` null = it is not said which one. */
   readonly failed: { readonly attemptId: string | null; readonly code: string } | null;
 }
 
@@ -31,7 +32,10 @@ interface PaymentNews {
 export function paymentAfter(context: CheckoutContext, event: unknown): Payment {
   if (isPaymentEvent(event)) return withNews(context, newsOfEvent(event));
   const output = outputIn(event);
-  if (output === null || !("outcome" in output)) return context.payment;
+  if (output === null) return context.payment;
+  if (!("outcome" in output)) {
+    return "captures" in output ? withNews(context, { ...(output as Settlement), failed: null }) : context.payment;
+  }
   if ("captures" in output) return withNews(context, newsOfReport(output as PaymentReport));
   return withAttempt(context, output as PaymentAttempt);
 }
@@ -88,7 +92,10 @@ export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payme
   };
 }
 
-/** The payment after the provider took an accepted refund back: the money is owed again, under the next round's key. */
+/**
+ * The payment after the provider took an accepted refund back: the money is owed again, under the next round's key.
+ * The same payment when no refund of that capture can have been made.
+ */
 export function withFailedRefund(payment: Payment, { data }: RefundFailedEvent): Payment {
   const isSame = (other: Capture) => other.pspReference === data.pspReference;
   const refund = payment.refunds.find((one) => isSame(one) && one.byHand !== true);
@@ -97,8 +104,24 @@ export function withFailedRefund(payment: Payment, { data }: RefundFailedEvent):
     const owed: OwedRefund = { ...given, round: refund.round + 1 };
     return { ...payment, refunds: payment.refunds.filter((one) => one !== refund), owed: [...payment.owed, owed] };
   }
+  if (!payment.owed.some(isSame)) return payment;
   // The failure overtook the acceptance: what that call will answer no longer stands.
   return { ...payment, owed: payment.owed.map((owed) => (isSame(owed) ? { ...owed, round: owed.round + 1 } : owed)) };
+}
+
+/**
+ * As withFailedRefund, while the payment request is being reversed: its reversal may have given back what the checkout
+ * still counts as paid, or has never heard of, and told nobody yet.
+ */
+export function withFailedReversal(payment: Payment, event: RefundFailedEvent): Payment {
+  const { settledBy } = payment;
+  const { pspReference, amount, currency } = event.data;
+  const isHeardOf = [...payment.owed, ...payment.refunds].some((one) => one.pspReference === pspReference);
+  if (isHeardOf || amount <= 0) return withFailedRefund(payment, event);
+  const isSettling = settledBy?.pspReference === pspReference;
+  const capture = isSettling ? settledBy : { pspReference, amount, currency };
+  const owed: OwedRefund = { ...capture, reason: "ROLLBACK", round: 2 };
+  return { ...payment, settledBy: isSettling ? null : settledBy, owed: [...payment.owed, owed] };
 }
 
 /** Everything that is still held of what was captured: what a rollback has to give back. */
@@ -179,6 +202,8 @@ function withCapture(context: CheckoutContext, payment: Payment, capture: Paymen
 }
 
 function withFailedAttempt(payment: Payment, failed: { readonly attemptId: string | null; readonly code: string }): Payment {
+  // It may be the echo of an earlier attempt that we cancelled ourselves; the provider is asked instead.
+  if (failed.attemptId === null && payment.round > 1) return payment;
   const attemptId = failed.attemptId ?? payment.attemptId;
   if (attemptId !== null && payment.failedAttemptIds.includes(attemptId)) return payment;
   const noted = attemptId === null ? payment : { ...payment, failedAttemptIds: [...payment.failedAttemptIds, attemptId] };

@@ -20,6 +20,8 @@ const settle = [
   { guard: "declinedForGood", target: UNDOING, actions: ["takePaymentNews", declined] },
 ] as const;
 const onNews = [...settle, { actions: "takePaymentNews" }] as const;
+/** Which attempt failed is not said, and there were several: the provider is asked. */
+const unclear = { guard: "isUnclear", target: "#checkout.PROCESSING.STEP_8.settling.polling" } as const;
 const onReply = [...settle, { target: AWAITING, actions: "takePaymentNews" }] as const;
 
 const cancel = { target: UNDOING, actions: { type: "giveUp", params: cancelled("STEP_8") } } as const;
@@ -36,8 +38,8 @@ const settling = checkoutSetup.createStateConfig({
       after: { paymentPoll: "polling" },
       on: {
         payment_collection_requirement_success: onNews,
-        payment_collection_requirement_failed: onNews,
-        payment_collection_requirement_expired: onNews,
+        payment_collection_requirement_failed: [unclear, ...onNews],
+        payment_collection_requirement_expired: [unclear, ...onNews],
         ATTEMPT_PAYMENT: { guard: "attemptsRemain", target: "requestingAttempt", actions: "startAttempt" },
       },
     },
@@ -138,7 +140,7 @@ export const settlement = checkoutSetup.createStateConfig({
       id: "STEP_9",
       src: "executePCRSuccessSteps",
       input: ({ context }) => inputs.executePCRSuccessSteps(context),
-      onDone: { target: "#checkout.PROCESSING.STEP_8.producingConfirmed", actions: "stepDone" },
+      onDone: { target: "#checkout.PROCESSING.STEP_8.producingConfirmed", actions: ["recordPaymentNews", "stepDone"] },
       on: early,
     }),
     producingConfirmed: insisted("STEP_8", {

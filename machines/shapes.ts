@@ -16,6 +16,8 @@ export interface Doing<Name extends ActorName> {
   readonly input: (args: { readonly context: CheckoutContext }) => Actors[Name]["input"];
   readonly onDone: Invocation["onDone"];
   readonly on?: Transitions;
+  /** What is heard only between two tries, while no call is in flight. */
+  readonly whileBackingOff?: Transitions;
 }
 
 /** A step: tried again while it may work later, then undone together with everything before it. */
@@ -65,7 +67,7 @@ export function undo(name: UndoName, step: Doing<"handleRollback"> & { readonly 
 
 function doing<Name extends ActorName>(
   refines: DocumentedState,
-  { id, src, input, onDone, on = {} }: Doing<Name>,
+  { id, src, input, onDone, on = {}, whileBackingOff = {} }: Doing<Name>,
   onError: Invocation["onError"],
   tags: readonly Tag[] = [],
 ) {
@@ -78,7 +80,7 @@ function doing<Name extends ActorName>(
     on,
     states: {
       running: { meta: { refines }, invoke },
-      backingOff: { meta: { refines }, after: { backoff: "running" } },
+      backingOff: { meta: { refines }, after: { backoff: "running" }, on: whileBackingOff },
     },
   });
 }

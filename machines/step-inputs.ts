@@ -14,6 +14,7 @@ import type {
   PaymentReport,
   PinnedFlag,
   Refund,
+  Settlement,
   UndoName,
   UpsertedLineItem,
 } from "./context.ts";
@@ -76,7 +77,7 @@ export interface Actors {
   };
   getPaymentStatus: { input: StepInput & { pcrId: string }; output: PaymentReport };
   cancelIfPending: { input: StepInput & { pcrId: string }; output: PaymentReport };
-  executePCRSuccessSteps: { input: StepInput & { pcrId: string; pspReference: string | null }; output: null };
+  executePCRSuccessSteps: { input: StepInput & { pcrId: string; pspReference: string | null }; output: Settlement };
   produceLineItemsConfirmedEvent: { input: StepInput & LineItemsFacts; output: Readonly<Record<string, unknown>> };
   handleRollback: { input: RollbackInput; output: RollbackOutput };
   refundCapture: { input: StepInput & { pcrId: string; owed: OwedRefund }; output: Refund };
@@ -97,6 +98,8 @@ export interface RollbackInput extends StepInput {
   readonly reason: string;
   /** Captures that we know of, and that the reversal must give back whatever the provider shows by then. */
   readonly owed: readonly OwedRefund[];
+  /** Captures, by `pspReference`, that an operator gave back by hand: the provider still shows them, and must keep them. */
+  readonly byHand: readonly string[];
 }
 
 /** `conflicts`: rows that somebody changed since and that were left as they are; for people, in the journal. */
@@ -121,12 +124,15 @@ const UNDO_KEYS: Readonly<Record<UndoName, StepName>> = {
 };
 
 export function rollbackInput(context: CheckoutContext, undo: UndoName): RollbackInput {
+  const isReversal = undo === "paymentRequest";
+  const refundsByHand = context.payment.refunds.filter(({ byHand }) => byHand === true);
   return {
     executionContextId: context.executionContextId,
-    key: stepKey(context.executionContextId, UNDO_KEYS[undo], undo === "paymentRequest" ? 1 : undefined),
+    key: stepKey(context.executionContextId, UNDO_KEYS[undo], isReversal ? 1 : undefined),
     undo,
     reason: context.lastError?.code ?? "CANCELLED",
-    owed: undo === "paymentRequest" ? heldCaptures(context.payment) : [],
+    owed: isReversal ? heldCaptures(context.payment) : [],
+    byHand: isReversal ? refundsByHand.map(({ pspReference }) => pspReference) : [],
   };
 }
 

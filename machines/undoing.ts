@@ -26,10 +26,10 @@ export const undoing = checkoutSetup.createStateConfig({
   tags: ["undoing"],
   initial: "lineItemsUpdatedEvent",
   on: {
-    payment_collection_requirement_success: { actions: "recordLateCapture" },
+    payment_collection_requirement_success: { actions: "deferLateCapture" },
     payment_collection_requirement_failed: {},
     payment_collection_requirement_expired: {},
-    payment_refund_failed: { actions: "takeBackRefund" },
+    payment_refund_failed: { actions: "takeBackReversal" },
   },
   states: {
     lineItemsUpdatedEvent: undoThen("lineItemsUpdatedEvent", "preferencesMapping"),
@@ -71,7 +71,7 @@ export const undoing = checkoutSetup.createStateConfig({
           },
           { target: DEFERRED, reenter: true, actions: { type: "keepUndo", params: { undo: null } } },
         ],
-        on: {
+        whileBackingOff: {
           RESOLVE: [
             { guard: "resolvesAll", target: ROLLEDBACK, actions: "keepResolution", description: "Terminal error" },
             { guard: "resolves", target: DEFERRED, reenter: true, actions: "keepResolution" },

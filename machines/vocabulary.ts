@@ -5,7 +5,7 @@
 import { assign, emit, enqueueActions, fromPromise, setup, type PromiseActorLogic } from "xstate";
 import { NO_RETRY, type CheckoutContext, type CheckoutInput, type LastError, type Refund, type UndoName } from "./context.ts";
 import type { StepFailure } from "./errors.ts";
-import type { CheckoutEvent, OutboundEvent, OutboundEventType } from "./events.ts";
+import type { CheckoutEvent, OutboundEvent, OutboundEventType, RefundFailedEvent } from "./events.ts";
 import {
   attemptsLeft,
   newRefunds,
@@ -13,11 +13,12 @@ import {
   withAttempt,
   withFailedRefund,
   withFailedRequest,
+  withFailedReversal,
   withLateCapture,
   withRefunds,
 } from "./payment.ts";
-import { afterFailure, mayRetry, type RetryLimits } from "./retry.ts";
-import { isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "./rollback.ts";
+import { afterBounce, afterFailure, mayRetry, type RetryLimits } from "./retry.ts";
+import { afterPayment, isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "./rollback.ts";
 import type { ActorName, Actors } from "./step-inputs.ts";
 import type { DocumentedState } from "./view.ts";
 
@@ -89,8 +90,10 @@ export const checkoutSetup = setup({
     owesLateCapture: ({ context, event }) => withLateCapture(context.payment, event).owed.length > 0,
     owes: ({ context }) => context.payment.owed.length > 0,
     owesMore: ({ context, event }) => withRefunds(context.payment, [outputOf(event, "refundCapture")]).owed.length > 0,
-    owesFailedRefund: ({ context, event }) =>
-      event.type === "payment_refund_failed" && withFailedRefund(context.payment, event).owed.length > 0,
+    refundFailed: ({ context, event }) =>
+      event.type === "payment_refund_failed" && withFailedRefund(context.payment, event) !== context.payment,
+    /** An event that names no attempt, after there were several. */
+    isUnclear: ({ context, event }) => "data" in event && event.data.attemptId === undefined && context.payment.round > 1,
     resolves: ({ context, event }) => event.type === "RESOLVE" && resolvedBy(context, event) !== null,
     resolvesAll: ({ context, event }) => {
       const after = event.type === "RESOLVE" ? resolvedBy(context, event) : null;
@@ -183,6 +186,8 @@ export const checkoutSetup = setup({
     }),
 
     recordLateCapture: assign(({ context, event }) => ({ payment: withLateCapture(context.payment, event) })),
+    /** As recordLateCapture, while undoing. */
+    deferLateCapture: assign(({ context, event }) => afterPayment(context, withLateCapture(context.payment, event))),
     keepRefund: enqueueActions(({ context, event, enqueue }) => {
       const refund = outputOf(event, "refundCapture");
       enqueue.assign({ payment: withRefunds(context.payment, [refund]), retry: NO_RETRY });
@@ -192,8 +197,18 @@ export const checkoutSetup = setup({
     takeBackRefund: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== "payment_refund_failed") return;
       enqueue.assign({ payment: withFailedRefund(context.payment, event) });
-      const { code, pspReference } = event.data;
-      enqueue.emit(outbound("checkout_needs_attention", { step: "refunding", code, pspReference }));
+      enqueue.emit(refundBounced("refunding", event));
+    }),
+    backOffAfterBounce: assign(({ context, event }) => {
+      const round = Math.max(...context.payment.owed.map((owed) => owed.round));
+      return { retry: afterBounce(round, event, context.policy.undoRetryMax + 1) };
+    }),
+    takeBackReversal: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== "payment_refund_failed") return;
+      const payment = withFailedReversal(context.payment, event);
+      if (payment === context.payment) return;
+      enqueue.assign(afterPayment(context, payment));
+      enqueue.emit(refundBounced("undo:paymentRequest", event));
     }),
     keepResolution: enqueueActions(({ context, event, enqueue }) => {
       const after = event.type === "RESOLVE" ? resolvedBy(context, event) : null;
@@ -291,6 +306,10 @@ function overridden(policy: CheckoutContext["policy"], flags: CheckoutContext["f
 
 function refunded({ payment }: Pick<CheckoutContext, "payment">, refund: Refund): OutboundEvent {
   return outbound("payment_refunded", { pcrId: payment.pcrId, ...refund });
+}
+
+function refundBounced(step: string, { data }: RefundFailedEvent): OutboundEvent {
+  return outbound("checkout_needs_attention", { step, code: data.code, pspReference: data.pspReference });
 }
 
 function paymentFailed(context: CheckoutContext): OutboundEvent {

@@ -64,11 +64,10 @@ with candidates as materialized (${candidates}), locked as materialized (
 )
 select id, fence from claimed where owner is not null`;
 
-/** One branch an index; what a finished checkout without signals or timer has left to do is nothing. */
+/** One branch an index. An orphan is looked at whatever it was doing; what is given up finished has left nothing to do. */
 const CLAIM_RUNNABLE = claim(`
   (select c.id, c.fence from checkoutd.contexts c
     where c.owner is not null and c.parked_reason is null and not ${HAS_LIVE_OWNER}
-      and (c.finished_at is null or c.signals > c.consumed or c.wake_at <= clock_timestamp())
     limit $2::int * ${CANDIDATES_PER_CLAIM})
   union
   (select c.id, c.fence from checkoutd.contexts c

@@ -51,4 +51,4 @@ select source, event_id as "eventId", event from (
   select b.source, b.event_id, b.event, b.arrival
   from checkoutd.pcr_contexts p join checkoutd.inbox b on b.pcr_id = p.pcr_id
   where p.context_id = $1 and b.consumed_seq is null
-) waiting order by arrival`;
+) waiting order by arrival limit 500`;

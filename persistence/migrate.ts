@@ -38,6 +38,15 @@ export async function migrate(database: Database): Promise<void> {
   });
 }
 
+/** Whether the database is at this build's schema, or ahead of it. Reads only. */
+export async function isMigrated(database: Database): Promise<boolean> {
+  const [found] = await database.rows<{ exists: boolean }>("select to_regclass('checkoutd.migrations') is not null as exists");
+  if (found?.exists !== true) return false;
+  const applied = await database.rows<{ hash: string }>("select hash from checkoutd.migrations");
+  const hashes = new Set(applied.map(({ hash }) => hash));
+  return readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).every(({ hash }) => hashes.has(hash));
+}
+
 async function apply(tx: Orm, migration: ReturnType<typeof readMigrationFiles>[number]): Promise<void> {
   for (const statement of migration.sql) await tx.execute(sql.raw(statement));
   await tx.insert(migrations).values({ hash: migration.hash, generatedAt: migration.folderMillis });

@@ -24,7 +24,11 @@ select id, user_id as "userId", caller, state, status, seq, parked_reason as "pa
   ${milliseconds("created_at")} as "createdAt", ${milliseconds("updated_at")} as "updatedAt"
 from checkoutd.contexts order by created_at desc, id desc limit $1`;
 
-export const OWNED = `select id from checkoutd.contexts where owner = $1 and parked_reason is null limit $2`;
+export const OWNED = `
+select id, signals - consumed as signals from checkoutd.contexts where owner = $1 and parked_reason is null limit $2`;
+
+export const GIVE_UP = `
+update checkoutd.contexts set owner = null, claims_without_progress = 0 where id = $1 and fence = $2 and owner is not null`;
 
 export const PARK = `
 update checkoutd.contexts set parked_reason = $3, owner = null, updated_at = now()

@@ -126,8 +126,12 @@ export class SqlStore implements contract.Store {
     return heartbeat(this.database, nodeId, ttlMs);
   }
 
-  async owned(nodeId: string, limit: number): Promise<readonly string[]> {
-    return (await this.database.rows<{ id: string }>(queries.OWNED, [nodeId, limit])).map(({ id }) => id);
+  owned(nodeId: string, limit: number): Promise<readonly contract.OwnedCheckout[]> {
+    return this.database.rows(queries.OWNED, [nodeId, limit]);
+  }
+
+  async giveUp(id: string, fence: number): Promise<void> {
+    await this.database.rows(queries.GIVE_UP, [id, fence]);
   }
 
   endLease(nodeId: string): Promise<void> {

@@ -1,9 +1,9 @@
-import type { Transfer } from "../machines/ledger.ts";
-
 /**
  * The store contract: the only way in which the runtime reads and writes durable state. One
  * implementation over SQL (Postgres and PGlite), one in the simulator; one conformance suite for both.
  */
+import type { Transfer } from "../machines/ledger.ts";
+
 export interface JournalEntry {
   readonly seq: number;
   /** Milliseconds since the epoch, by the clock of the node that decided. */
@@ -133,6 +133,12 @@ export interface StoredCheckout extends CheckoutIdentity {
   readonly entries: readonly JournalEntry[];
 }
 
+export interface OwnedCheckout {
+  readonly id: string;
+  /** Inbox rows that wait for it. */
+  readonly signals: number;
+}
+
 export interface CheckoutSummary {
   readonly id: string;
   readonly userId: string;
@@ -215,14 +221,17 @@ export interface Store {
   list(limit: number): Promise<readonly CheckoutSummary[]>;
 
   /**
-   * Takes checkouts that need an actor and have none whose lease is valid: orphans of dead nodes,
-   * due timers, waiting signals. Issues a new fence for each. `FOR UPDATE SKIP LOCKED`, at most `limit`.
+   * Takes checkouts that need an actor and have none whose lease is valid: orphans of dead nodes (finished ones too: a
+   * refund may have been in flight), due timers, waiting signals. Issues a new fence for each. `FOR UPDATE SKIP LOCKED`, at most `limit`.
    * Timers and leases are judged by the database's clock. Parked checkouts are left alone.
    */
   claimRunnable(nodeId: string, limit: number): Promise<readonly string[]>;
 
   /** Checkouts that this node owns and that nobody parked, at most `limit`: each should have an actor here. */
-  owned(nodeId: string, limit: number): Promise<readonly string[]>;
+  owned(nodeId: string, limit: number): Promise<readonly OwnedCheckout[]>;
+
+  /** Gives a checkout up without a transition: nothing is to be done for now. Its claims so far count as no crash. */
+  giveUp(id: string, fence: number): Promise<void>;
 
   /** Takes this one for `nodeId` if nobody with a valid lease owns it; the new fence, or null. */
   claim(id: string, nodeId: string): Promise<number | null>;
@@ -245,7 +254,7 @@ export interface Store {
 
   findReceived(source: string, eventId: string): Promise<ReceivedEvent | null>;
 
-  /** Inbox rows of a checkout that no transition consumed, oldest first. */
+  /** Inbox rows of a checkout that no transition consumed, oldest first; some hundreds, if there are more. */
   unconsumed(id: string): Promise<readonly InboxEvent[]>;
 
   /** The checkout's transfers, in order. */

@@ -161,13 +161,18 @@ export class ActorRegistry {
   private async retire(actor: CheckoutActor, reason: StopReason, unread: readonly Message[]): Promise<void> {
     const { id } = actor;
     if (this.actors.get(id) === actor) this.actors.delete(id);
+    this.audience.interrupt(id);
     try {
-      await this.inTurn(id, () => this.deps.lockKeeper.release(id));
+      await this.inTurn(id, async () => {
+        // Its next actor here holds them already.
+        if (!this.actors.has(id)) await this.deps.lockKeeper.release(id);
+        if (reason.kind === "idle") await this.deps.store.giveUp(id, actor.fence);
+      });
       if (reason.kind === "parked") await this.park(id, actor.fence, reason.error);
       // Still this node's own, under a newer fence: then it goes on with that.
       if (reason.kind === "refused") await this.adopt(id);
       // It rests, and something came in at the last moment: durable, so recovery would find it, but later.
-      const isCalled = reason.kind === "passivated" && (reason.signals > 0 || unread.length > 0);
+      const isCalled = reason.kind === "passivated" && (reason.signals > 0 || unread.some((message) => message.kind === "inbox"));
       if (isCalled) await this.notify(id);
     } catch (error) {
       this.lost(id, error);

@@ -31,6 +31,11 @@ export class Audience {
     });
   }
 
+  /** This node gives the checkout up: whoever waits for its answer must look for it elsewhere. */
+  interrupt(id: string): void {
+    for (const settle of this.waiters.get(id) ?? []) settle(null);
+  }
+
   /** Resolves at this node's next commit of this checkout, or after `waitMs`. */
   nextTransition(id: string, waitMs: number): Promise<void> {
     return new Promise((resolve) => {

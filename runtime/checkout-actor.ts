@@ -37,6 +37,8 @@ export interface ActorDeps {
 export type StopReason =
   /** It waits or has ended; the commit gave it up. `signals` = inbox rows that wait for it all the same. */
   | { readonly kind: "passivated"; readonly signals: number }
+  /** There is nothing to do for now, and no commit said so: it was woken in vain. */
+  | { readonly kind: "idle" }
   /** Somebody else moved on: whatever this actor knew is stale. */
   | { readonly kind: "refused" }
   | { readonly kind: "parked"; readonly error: unknown };
@@ -53,6 +55,8 @@ export class CheckoutActor {
   private readonly seen = new Set<string>();
   private cancelAlarm: () => void = () => {};
   private draining: Promise<void> | null = null;
+  /** Looks into the inbox that are under way, or must be repeated. */
+  private looks = 0;
   private isLeaving = false;
   private isStopped = false;
 
@@ -82,6 +86,7 @@ export class CheckoutActor {
     for (const step of runningSteps(this.deps.machine, this.state.snapshot)) this.steps.start(step);
     this.setAlarm();
     if (signals > 0) void this.pullInbox();
+    else this.restIfIdle();
   }
 
   /** Takes a message. False = this actor has stopped; ask for a new one. */
@@ -111,6 +116,7 @@ export class CheckoutActor {
   /** Tells the mailbox what waits in the inbox; how many that were. The owner consumes it inside its next commits. */
   async pullInbox(): Promise<number> {
     let told = 0;
+    this.looks++;
     try {
       for (const event of await this.deps.loadInbox(this.id)) {
         const key = `${event.source}\n${event.eventId}`;
@@ -118,10 +124,15 @@ export class CheckoutActor {
         this.seen.add(key);
         if (this.tell({ kind: "inbox", event })) told++;
       }
+      this.looks--;
     } catch (error) {
       this.deps.log.warn({ executionContextId: this.id, err: error }, "The inbox could not be read; it is read again");
-      this.deps.clock.after(INBOX_RETRY_MS, () => void (this.isStopped || this.pullInbox()));
+      this.deps.clock.after(INBOX_RETRY_MS, () => {
+        this.looks--;
+        if (!this.isStopped) void this.pullInbox();
+      });
     }
+    this.restIfIdle();
     return told;
   }
 
@@ -138,7 +149,14 @@ export class CheckoutActor {
       this.draining = null;
       // What was dropped set no alarm; one that rang early must ring again.
       this.setAlarm();
+      this.restIfIdle();
     }
+  }
+
+  /** Whoever has nothing to do leaves memory: another node may be the one that hears of the next event. */
+  private restIfIdle(): void {
+    if (this.isLeaving || this.draining !== null || this.looks > 0) return;
+    if (this.canLeave(this.state)) this.stop({ kind: "idle" });
   }
 
   private async handle(message: Message): Promise<void> {
@@ -198,7 +216,7 @@ export class CheckoutActor {
   }
 
   /** Nothing runs, nothing is queued, and the next timer is far: the commit may give the checkout up. */
-  private canLeave({ snapshot, timers }: Decision): boolean {
+  private canLeave({ snapshot, timers }: Pick<Decision, "snapshot" | "timers">): boolean {
     if (this.mailbox.length > 0 || runningSteps(this.deps.machine, snapshot).length > 0) return false;
     const wakeAt = earliest(timers);
     return wakeAt === null || wakeAt - this.deps.clock.now() > RESIDENT_WAIT_MAX_MS;

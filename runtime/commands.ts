@@ -4,7 +4,7 @@
  */
 import { ConflictError, TransientError } from "../machines/errors.ts";
 import type { ResolveEvent } from "../machines/events.ts";
-import type { UndoName } from "../machines/context.ts";
+import type { PaymentAttempt, UndoName } from "../machines/context.ts";
 import { attemptsLeft } from "../machines/payment.ts";
 import { resolvedBy } from "../machines/rollback.ts";
 import { isPastPivot, type CheckoutView } from "../machines/view.ts";
@@ -83,9 +83,10 @@ export class Commands {
     const replayed = await this.isKept(eventId, { method, instrumentId });
     if (!replayed) {
       const { status, context } = await this.viewOf(id);
-      if (status !== "AWAITING_PAYMENT" || attemptsLeft(context) === 0) throw notExpected(id);
-      const supersedes = context.payment.attemptId;
-      await this.ask(id, eventId, { type: "ATTEMPT_PAYMENT", method, instrumentId, supersedes });
+      const isExpected = status === "AWAITING_PAYMENT" && attemptsLeft(context) > 0;
+      // Its twin may have been heard between the two looks: then this is its repetition.
+      if (!isExpected && !(await this.isKept(eventId, { method, instrumentId }))) throw notExpected(id);
+      await this.ask(id, eventId, { type: "ATTEMPT_PAYMENT", method, instrumentId });
       // Another request with this key may have come first, with another body.
       await this.isKept(eventId, { method, instrumentId });
     }
@@ -94,7 +95,7 @@ export class Commands {
     const view = await this.lookUntil(id, until, (one) => isAtRest(one) && !isRequesting(one.path));
     if (isRequesting(view.path)) throw notHeard(id);
     const later = await this.deps.store.history(id, heard.entry.seq, ENTRIES_MAX);
-    if (wasPaidBefore(heard.entry, later)) {
+    if (wasPaidBefore(later)) {
       throw new ConflictError("ALREADY_PAID", "An earlier attempt has paid for this checkout; no other attempt was made.", {
         details: { executionContextId: id },
       });
@@ -109,7 +110,8 @@ export class Commands {
     const named = { undo: null, pspReference: null, ...target, operator, reference };
     if (!(await this.isKept(eventId, named))) {
       const event: ResolveEvent = { type: "RESOLVE", resolutionId: this.deps.ids.next("rsl"), ...named };
-      if (!isResolvable(await this.viewOf(id), event)) throw nothingToResolve(id);
+      const isWaiting = isResolvable(await this.viewOf(id), event);
+      if (!isWaiting && !(await this.isKept(eventId, named))) throw nothingToResolve(id);
       await this.ask(id, eventId, { ...event });
       await this.isKept(eventId, named);
     }
@@ -194,17 +196,19 @@ function isRequesting(path: string): boolean {
 }
 
 function isResolvable(view: CheckoutView, event: ResolveEvent): boolean {
-  const isWaiting = view.path.includes("undoing.deferred") || view.path.includes(".refunding");
-  return isWaiting && resolvedBy(view.context, event) !== null;
+  const isBetweenTries = /\.(deferred|refunding)\.backingOff$/.test(view.path);
+  return isBetweenTries && resolvedBy(view.context, event) !== null;
 }
 
-/** Whether what ended the request for a new attempt was the capture of an earlier one. */
-function wasPaidBefore({ event: asked }: JournalEntry, later: readonly JournalEntry[]): boolean {
+/** Whether what ended the request for a new attempt was the capture of an earlier one. `later` follows that request. */
+function wasPaidBefore(later: readonly JournalEntry[]): boolean {
   const end = later.findIndex(({ from, to }) => isRequesting(from ?? "") && !isRequesting(to));
   const reply = later[end];
   if (reply === undefined || !reply.to.includes("confirming")) return false;
-  const output = reply.event["output"] as { readonly attemptId: string; readonly outcome: { readonly kind: string } } | undefined;
-  if (output === undefined || output.attemptId === asked["supersedes"]) return true;
+  const output = reply.event["output"] as PaymentAttempt | undefined;
+  // Without a reply nobody knows whose capture it was; the checkout says that it is paid.
+  if (output === undefined) return false;
+  if (output.isEarlier === true) return true;
   const isOfNewAttempt = ({ event }: JournalEntry) =>
     event.type === "payment_collection_requirement_success" &&
     (event["data"] as { readonly attemptId?: string }).attemptId === output.attemptId;
@@ -229,7 +233,7 @@ function notExpected(executionContextId: string): ConflictError {
 function nothingToResolve(executionContextId: string): ConflictError {
   return new ConflictError(
     "NOTHING_TO_RESOLVE",
-    "Nothing of that name waits for an operator. What is still tried by itself can't be resolved by hand yet.",
+    "Nothing of that name waits for an operator. What has not failed for long, or is being tried right now, can't be resolved by hand.",
     { details: { executionContextId } },
   );
 }

@@ -116,6 +116,7 @@ export class Orchestrator implements CheckoutOrchestrator {
       room: () => deps.residentMax - this.actors.size,
       isResident: (id) => this.actors.has(id),
       adopt: (id) => this.actors.adopt(id),
+      notify: (id) => this.actors.notify(id),
     });
     const waiting = { ...deps, actors: this.actors, view: (id: string) => this.view(id) };
     this.initiation = new Initiation({

@@ -9,7 +9,10 @@ import type { Log } from "./telemetry.ts";
 
 const SWEEP_MS = 500;
 const CLAIM_MAX = 200;
-/** How often this node looks for checkouts that it owns and doesn't run: their claim's answer was lost, or they could not be loaded. */
+/**
+ * How often this node looks at what it owns: checkouts that it doesn't run, because their claim's answer was lost or
+ * they could not be loaded; and those whose inbox another node put something into.
+ */
 const RECONCILE_EVERY_SWEEPS = 6;
 const OWNED_MAX = 10_000;
 
@@ -22,6 +25,8 @@ export interface RecoveryDeps {
   readonly room: () => number;
   readonly isResident: (id: string) => boolean;
   readonly adopt: (id: string) => Promise<void>;
+  /** Something waits in the inbox of a checkout that is resident here. */
+  readonly notify: (id: string) => Promise<void>;
 }
 
 export class Recovery {
@@ -64,17 +69,20 @@ export class Recovery {
 
   private async reconcile(): Promise<void> {
     const owned = await this.deps.store.owned(this.deps.lease.nodeId, OWNED_MAX);
-    const idle = owned.filter((id) => !this.deps.isResident(id));
+    const idle = owned.filter(({ id }) => !this.deps.isResident(id)).map(({ id }) => id);
     this.adoptAll(idle.filter((id) => this.suspects.has(id)));
     this.suspects = new Set(idle);
+    for (const { id, signals } of owned) if (signals > 0 && this.deps.isResident(id)) this.begin(id, this.deps.notify);
   }
 
   private adoptAll(ids: readonly string[]): void {
-    // Not waited for: one that waits for a lock must not hold up the search.
-    for (const id of ids) {
-      this.deps.adopt(id).catch((error: unknown) => {
-        this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; it is tried again");
-      });
-    }
+    for (const id of ids) this.begin(id, this.deps.adopt);
+  }
+
+  /** Not waited for: one that waits for a lock must not hold up the search. */
+  private begin(id: string, work: (id: string) => Promise<void>): void {
+    work(id).catch((error: unknown) => {
+      this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; it is tried again");
+    });
   }
 }

@@ -5,7 +5,7 @@ import { classify } from "../machines/errors.ts";
 import type { Database } from "../persistence/connect.ts";
 import { DataDirectoryLockedError } from "../persistence/data-directory-lock.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
-import { migrate } from "../persistence/migrate.ts";
+import { isMigrated } from "../persistence/migrate.ts";
 import { connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { ConfigError, loadConfig, type Config } from "../server/config.ts";
@@ -42,8 +42,11 @@ async function main(): Promise<number> {
   }
   const database = await openDatabase(config);
   try {
-    await migrate(database);
-    return await compare(database, given);
+    if (await isMigrated(database)) return await compare(database, given);
+    process.stderr.write(
+      "This database is not at this build's schema. Run the build that its service runs, or start this one's first.\n",
+    );
+    return EXIT.noDatabase;
   } finally {
     await database.close();
   }

@@ -84,7 +84,6 @@ const CODES_OF_STEPS = {
 } as const satisfies Record<string, ProblemCode>;
 
 function problemCode(error: LastError): ProblemCode {
-  if (error.code === "LOCKED") return "LOCKED";
   // A transient failure that led to a rollback has used up its budget; a lock that stayed busy is the client's to know.
   if (error.class === "TRANSIENT" && error.code !== "LOCKED") return "STEP_FAILED";
   return isCodeOfSteps(error.code) ? CODES_OF_STEPS[error.code] : "STEP_FAILED";

@@ -9,11 +9,6 @@ export function hasCardNumber(text: string): boolean {
   return false;
 }
 
-/** The text is nothing but such a number. */
-export function isCardNumber(text: string): boolean {
-  return /^[\d -]+$/.test(text) && hasCardNumber(text);
-}
-
 function passesLuhn(digits: string): boolean {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {

@@ -3,6 +3,7 @@
  * refuses. Nothing here throws for what a client sends.
  */
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../machines/canonical-json.ts";
 import type { Violation } from "../machines/errors.ts";
 import { jsonPointer } from "./json-pointer.ts";
 import { scanJson } from "./json-scan.ts";
@@ -84,11 +85,4 @@ function unstorable(root: unknown): Violation[] {
 /** The same for bodies that differ only in the order of keys, white space and escapes. */
 export function canonicalHash(value: unknown): string {
   return createHash("sha256").update(canonicalJson(value)).digest("hex");
-}
-
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(",")}}`;
 }

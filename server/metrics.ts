@@ -4,7 +4,7 @@ import { COUNTER_NAMES, type CounterName, type Counters } from "../runtime/telem
 
 export interface Metrics {
   readonly counters: Pick<Counters, "get">;
-  /** By their full name, e.g. `checkouts_resident`. */
+  /** By their full name, e.g. `checkout_unsettled_money_checkouts`. */
   readonly gauges: Readonly<Record<string, MeasuredGauge>>;
 }
 

@@ -39,22 +39,17 @@ const notice = z.object({
 const code = z.string().regex(/^[A-Za-z0-9._:-]{1,64}$/, "Must be a code: 1 to 64 of the characters A-Z a-z 0-9 . _ : -");
 const failure = notice.extend({ code });
 
-export const paymentEventSchema = z
-  .discriminatedUnion("type", [
-    z.object({ type: z.literal("payment_collection_requirement_success"), timestamp: instant, data: notice }),
-    z.object({ type: z.literal("payment_collection_requirement_failed"), timestamp: instant, data: failure }),
-    z.object({ type: z.literal("payment_collection_requirement_expired"), timestamp: instant, data: notice }),
-    z.object({ type: z.literal("payment_refund_failed"), timestamp: instant, data: failure }),
-  ])
-  .openapi("PaymentEvent");
+const success = z.object({ type: z.literal("payment_collection_requirement_success"), timestamp: instant, data: notice });
+const failed = z.object({ type: z.literal("payment_collection_requirement_failed"), timestamp: instant, data: failure });
+const expired = z.object({ type: z.literal("payment_collection_requirement_expired"), timestamp: instant, data: notice });
+const refundFailed = z.object({ type: z.literal("payment_refund_failed"), timestamp: instant, data: failure });
+
+export const paymentEventSchema = z.discriminatedUnion("type", [success, failed, expired, refundFailed]).openapi("PaymentEvent");
 type Sent = z.infer<typeof paymentEventSchema>;
 
-const KNOWN_TYPES: ReadonlySet<string> = new Set<NewsType>([
-  "payment_collection_requirement_success",
-  "payment_collection_requirement_failed",
-  "payment_collection_requirement_expired",
-  "payment_refund_failed",
-]);
+const KNOWN_TYPES: ReadonlySet<string> = new Set<NewsType>(
+  [success, failed, expired, refundFailed].map((schema) => schema.shape.type.value),
+);
 const typed = z.object({ type: z.string() });
 
 export function readPaymentEvent(body: unknown): Parsed<ReadEvent> {

@@ -13,7 +13,7 @@ export class PaymentRefunds {
   ) {}
 
   /**
-   * Resolves when the provider has accepted it. A round that a later, accepted one replaced answers its own refund and
+   * Resolves when the provider has accepted it. A round that a later, accepted one replaced answers with that one and
    * moves nothing. The provider may answer that the refund of this very key failed since, because its acceptance was
    * never heard: then the next round is due at once, whether or not an event tells us.
    */
@@ -22,7 +22,7 @@ export class PaymentRefunds {
     for (let round = owed.round; failures < FAILURES_MAX; round++) {
       const key = refundKey(pcr.contextId, owed.pspReference, round);
       const { refund, status } = await this.records.begin(key, pcr.id, { ...owed, round });
-      if (status === "accepted" || status === "replaced") return refund;
+      if (status === "accepted") return refund;
       if (status === "failed") continue;
       signal?.throwIfAborted();
       const answer = refund.amount === 0 ? null : await this.#ask(pcr, key, refund, signal);

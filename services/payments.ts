@@ -1,4 +1,4 @@
-import type { OwedRefund, PaymentAttempt, PaymentOutcome, PaymentReport, Refund } from "../machines/context.ts";
+import type { OwedRefund, PaymentAttempt, PaymentOutcome, PaymentReport, Refund, Settlement } from "../machines/context.ts";
 import { TerminalError, TransientError } from "../machines/errors.ts";
 import type { Database } from "../persistence/connect.ts";
 import type { Ids } from "../steps/ports.ts";
@@ -51,7 +51,9 @@ export class SqlPayments implements Payments {
     if (!(await this.#records.hasAttempt(call.key))) {
       const earlier = await this.#close(pcr, await this.#records.attempts(pcr.id, call.round), call.signal);
       const report = reportOf(pcr, earlier);
-      if (report?.outcome.kind === "captured") return { pcrId: pcr.id, attemptId: report.attemptId, outcome: report.outcome };
+      if (report?.outcome.kind === "captured") {
+        return { pcrId: pcr.id, attemptId: report.attemptId, outcome: report.outcome, isEarlier: true };
+      }
     }
     const opened = await this.#effects.perform<OpenedAttempt>("createPaymentAttempt", call, async (tx) => ({
       result: await this.#records.openAttempt(tx, call),
@@ -71,15 +73,13 @@ export class SqlPayments implements Payments {
     return reportOf(pcr, found) ?? noAttempt(pcr);
   }
 
-  async recordSettlement(call: Call & { readonly pcrId: string }): Promise<void> {
+  async recordSettlement(call: Call & { readonly pcrId: string }): Promise<Settlement> {
     const pcr = await this.#records.pcr(call.pcrId, call.executionContextId);
     const attempts = await this.#records.attempts(pcr.id);
     // Those that an event settled among them: cancelling what is captured changes nothing and says that it is captured.
-    await this.#close(
-      pcr,
-      attempts.filter(({ status }) => status !== "CAPTURED"),
-      call.signal,
-    );
+    const unsettled = attempts.filter(({ status }) => status !== "CAPTURED");
+    const closed = await this.#close(pcr, unsettled, call.signal);
+    return { captures: closed.flatMap(heldCaptures) };
   }
 
   async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport> {
@@ -88,7 +88,7 @@ export class SqlPayments implements Payments {
     return reportOf(pcr, closed) ?? noAttempt(pcr);
   }
 
-  async reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal> {
+  async reversePaymentRequest(call: ReversalCall): Promise<Reversal> {
     await this.#effects.undo<OpenedAttempt>(REQUEST, call, async (tx) => {
       await this.#records.markReversed(tx, call.executionContextId);
       return { conflicts: [] };
@@ -170,11 +170,12 @@ export class SqlPayments implements Payments {
   }
 
   /** One look at the provider's truth; true = there was something to give back or to wait for, so look again. */
-  async #reverseOnce(pcr: PcrRow, call: Call & { readonly owed: readonly OwedRefund[] }): Promise<boolean> {
+  async #reverseOnce(pcr: PcrRow, call: ReversalCall): Promise<boolean> {
     const closed = await this.#close(pcr, await this.#records.attempts(pcr.id), call.signal);
     const standing = await this.#refunds.standing(pcr);
     const isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
-    const due = refundsDue(closed.flatMap(heldCaptures), call.owed, standing);
+    const known = refundsDue(closed.flatMap(heldCaptures), call.owed, standing);
+    const due = known.filter(({ pspReference }) => !call.byHand.includes(pspReference));
     const failures: unknown[] = [];
     for (const owed of due) {
       // One that can't be given back must not keep the others.
@@ -184,6 +185,8 @@ export class SqlPayments implements Payments {
     return isUnfinished || due.length > 0;
   }
 }
+
+type ReversalCall = Parameters<Payments["reversePaymentRequest"]>[0];
 
 const REQUEST = "createPaymentRequest";
 /** Passes over the provider's truth before an operator or a later try goes on: captures may land while we look. */

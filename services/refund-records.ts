@@ -11,8 +11,8 @@ type RefundRow = typeof paymentRefunds.$inferSelect;
 
 export interface BegunRefund {
   readonly refund: Refund;
-  /** begun: perhaps made, its answer lost. failed: a later round took its place. replaced: and that one was accepted. */
-  readonly status: "begun" | "accepted" | "failed" | "replaced";
+  /** begun: perhaps made, its answer lost. failed: a later round took its place and was not accepted yet. */
+  readonly status: "begun" | "accepted" | "failed";
 }
 
 export class RefundRecords {
@@ -39,7 +39,9 @@ export class RefundRecords {
       const begun = await giveUpEarlierRounds(tx, pcrId, pspReference);
       const mine = begun.find((row) => row.key === key);
       if (mine === undefined) throw new InvariantError(`The key ${key} belongs to the refund of another capture.`);
-      return { refund: refundOf(mine), status: statusOf(mine, begun) };
+      // A later round that was accepted answers for those before it.
+      const standing = begun.find((row) => statusOf(row) === "accepted");
+      return begunRefundOf(mine.failedAt === null ? mine : (standing ?? mine));
     });
   }
 
@@ -64,7 +66,7 @@ export class RefundRecords {
       .from(paymentRefunds)
       .where(and(eq(paymentRefunds.pcrId, pcrId), isNull(paymentRefunds.failedAt)))
       .orderBy(asc(paymentRefunds.createdAt), asc(paymentRefunds.id));
-    return rows.map((row) => ({ refund: refundOf(row), status: statusOf(row, []) }));
+    return rows.map(begunRefundOf);
   }
 }
 
@@ -96,11 +98,12 @@ async function countRefunded(tx: Orm, pcrId: string, pspReference: string, by: n
     .where(eq(pcrs.id, pcrId));
 }
 
-function refundOf({ id, pspReference, amount, currency, reason, round }: RefundRow): Refund {
-  return { refundId: id, pspReference, amount, currency, reason, round };
+function begunRefundOf(row: RefundRow): BegunRefund {
+  const { id, pspReference, amount, currency, reason, round } = row;
+  return { refund: { refundId: id, pspReference, amount, currency, reason, round }, status: statusOf(row) };
 }
 
-function statusOf(row: RefundRow, ofCapture: readonly RefundRow[]): BegunRefund["status"] {
-  if (row.failedAt === null) return row.acceptedAt === null ? "begun" : "accepted";
-  return ofCapture.some(({ acceptedAt, failedAt }) => acceptedAt !== null && failedAt === null) ? "replaced" : "failed";
+function statusOf({ acceptedAt, failedAt }: RefundRow): BegunRefund["status"] {
+  if (failedAt !== null) return "failed";
+  return acceptedAt === null ? "begun" : "accepted";
 }

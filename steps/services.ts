@@ -21,9 +21,11 @@ import type {
   PaymentReport,
   PinnedFlag,
   Refund,
+  Settlement,
   UpsertedLineItem,
 } from "../machines/context.ts";
 import type { Violation } from "../machines/errors.ts";
+import type { RollbackInput } from "../machines/step-inputs.ts";
 import type { CheckoutRequest, RequestedLineItem, RequestedOptIn, RequestedPreference } from "./request.ts";
 
 /** One call with an effect: `<contextId>:<step>[:<round>]` names it, never the attempt. */
@@ -191,23 +193,24 @@ export interface Payments {
   createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }>;
   /**
    * Another attempt on the same PCR. First cancels the open attempt at the provider; if that one was
-   * captured meanwhile, the outcome is that capture and no new attempt is made.
+   * captured meanwhile, the outcome is that capture, marked `isEarlier`, and no new attempt is made.
    */
   createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt>;
   /** Asks the provider. A read. */
   getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport>;
   /**
    * After the pivot: cancels what another attempt still has pending, so that nobody pays twice, and brings the
-   * participant's own record of the attempts in line with the provider's.
+   * participant's own record of the attempts in line with the provider's. Says what it found captured on the way.
    */
-  recordSettlement(call: Call & { readonly pcrId: string }): Promise<void>;
+  recordSettlement(call: Call & { readonly pcrId: string }): Promise<Settlement>;
   /** Cancels every attempt that isn't captured, then says what is: nobody may decide on silence. */
   cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport>;
   /**
    * The undo of a payment request, known or unknown outcome: cancels what is not captured, refunds
    * each capture under `<contextId>:refund[-<round>]:<pspReference>`, until nothing is held. `key` is the key of round 1.
+   * What stands in `byHand` is left alone.
    */
-  reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal>;
+  reversePaymentRequest(call: Call & Pick<RollbackInput, "owed" | "byHand">): Promise<Reversal>;
   /** Refunds one capture; refunded already is a success. `key` = `<contextId>:refund[-<round>]:<pspReference>`. */
   refundCapture(call: Call & { readonly pcrId: string; readonly owed: OwedRefund }): Promise<Refund>;
 }

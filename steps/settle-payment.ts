@@ -21,13 +21,13 @@ export function cancelIfPending({ services }: StepDeps): Execute<"cancelIfPendin
 /** Step 9a, after the pivot: each call is idempotent by the same key, so the whole is repeated until it is done. */
 export function executePCRSuccessSteps({ services }: StepDeps): Execute<"executePCRSuccessSteps"> {
   return async (call, signal) => {
-    await services.payments.recordSettlement({ ...call, signal });
+    const settlement = await services.payments.recordSettlement({ ...call, signal });
     await services.lineItems.settleLineItems({ ...call, signal });
     await services.paymentGroups.settlePaymentGroups({ ...call, signal });
     await services.optIns.activateOptIns({ ...call, signal });
     await services.orders.confirmCheckoutOrder({ ...call, signal });
     await services.lineItems.confirmLineItems({ ...call, signal });
-    return null;
+    return settlement;
   };
 }
 

@@ -62,11 +62,21 @@ export function claimConformance(storeOf: () => Store): void {
       await expectClaimed(storeOf(), id);
     });
 
-    test("leaves a finished checkout of a dead node alone until something arrives for it", async () => {
+    test("takes over a finished checkout of a dead node: a refund may have been in flight", async () => {
       const store = storeOf();
       const { id, owner } = await createdCheckout(store);
       await commitOne(store, commitAfter(id, 1, { finished: true, release: { completed: true } }));
       await store.endLease(owner);
+      await expectClaimed(store, id);
+    });
+
+    test("leaves a finished checkout that was given up alone until something arrives for it", async () => {
+      const store = storeOf();
+      const { id } = await createdCheckout(store);
+      await commitOne(store, commitAfter(id, 1, { finished: true, release: { completed: true } }));
+      await store.giveUp(id, 2);
+      expect(await store.claim(id, await liveNode(store))).toBeNull();
+      await store.giveUp(id, 1);
       await expectUnclaimed(store, id);
       await receiveCommand(store, id);
       await expectClaimed(store, id);

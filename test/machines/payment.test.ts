@@ -7,6 +7,7 @@ import {
   paymentAfter,
   withAttempt,
   withFailedRefund,
+  withFailedReversal,
   withLateCapture,
   withRefunds,
   withRefundsByHand,
@@ -231,6 +232,22 @@ describe("refunds", () => {
   it("whose failure overtook their acceptance are made again", () => {
     const payment = withFailedRefund(contextWith({ owed: [owedOf("psr_1")] }).payment, refundFailed("psr_1"));
     expect(withRefunds(payment, [refundOf("psr_1", "LATE")]).owed).toEqual([{ ...owedOf("psr_1"), round: 2 }]);
+  });
+
+  it("that failed while nobody had told of them yet are owed all the same, the one that settled included", () => {
+    const { payment } = contextWith({ status: "CAPTURED", settledBy: paid, owed: [owedOf("psr_2")] });
+    const settling = withFailedReversal(payment, refundFailed("psr_1"));
+    expect(settling).toMatchObject({
+      settledBy: null,
+      owed: [owedOf("psr_2"), { ...paid, reason: "ROLLBACK", round: 2 }],
+    });
+    expect(withFailedReversal(payment, refundFailed("psr_9")).owed).toHaveLength(2);
+    expect(withFailedReversal(payment, refundFailed("psr_2")).owed).toEqual([{ ...owedOf("psr_2"), round: 2 }]);
+  });
+
+  it("that were never made can't fail: a confirmed checkout keeps what paid for it", () => {
+    const { payment } = contextWith({ status: "CAPTURED", settledBy: paid });
+    expect(withFailedRefund(payment, refundFailed("psr_1"))).toBe(payment);
   });
 
   it("made by hand stand, whatever the provider says of another one", () => {

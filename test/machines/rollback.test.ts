@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { CheckoutContext, OwedRefund, Refund, UndoName } from "../../machines/context.ts";
+import { NO_RETRY, type CheckoutContext, type OwedRefund, type Refund, type UndoName } from "../../machines/context.ts";
 import type { ResolveEvent } from "../../machines/events.ts";
-import { isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "../../machines/rollback.ts";
+import { afterPayment, isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "../../machines/rollback.ts";
 import { captureOf, contextWith } from "../support/checkout-context.ts";
 
 const NOTHING = { pcrId: null, refunds: [] };
@@ -13,7 +13,8 @@ function undoingWith(
   deferred: readonly UndoName[],
   owing: readonly OwedRefund[] = [],
 ): CheckoutContext {
-  return { ...contextWith({ owed: owing }), undone, deferred };
+  const retry = { failures: 1, firstFailedAt: 0, delayMs: 200 };
+  return { ...contextWith({ owed: owing }), retry, undone, deferred };
 }
 
 it("an undo that is done is noted, in order of completion", () => {
@@ -43,9 +44,18 @@ it("a capture that arrived while the reversal ran makes it run once more", () =>
   const late: OwedRefund = { ...captureOf("psr_2"), reason: "LATE", round: 1 };
   const context = undoingWith([], ["paymentRequest"], [owed, late]);
   const after = rollbackAfter(context, "paymentRequest", { pcrId: "pcr_1", refunds: [refund] });
-  expect(after).toMatchObject({ deferred: [], payment: { owed: [late] } });
+  expect(after).toMatchObject({ deferred: ["paymentRequest"], payment: { owed: [late] } });
   expect(isAllUndone(after)).toBe(false);
   expect(nextDeferred({ ...context, ...after })).toBe("paymentRequest");
+});
+
+it("money that is owed after its reversal has its turn among the other deferred undos, once", () => {
+  const context = undoingWith(["paymentRequest"], ["optIns"]);
+  const { payment } = contextWith({ owed: [owed] });
+  const after = afterPayment(context, payment);
+  expect(after.deferred).toEqual(["optIns", "paymentRequest"]);
+  expect(afterPayment({ ...context, ...after }, payment).deferred).toEqual(["optIns", "paymentRequest"]);
+  expect(afterPayment(undoingWith([], ["optIns"]), payment).deferred).toEqual(["optIns"]);
 });
 
 it("money that is owed doesn't hold up the undo of anything else", () => {
@@ -68,17 +78,21 @@ it("an operator takes care of a deferred undo, and of nothing that isn't deferre
   });
   expect(resolvedBy(context, resolution({ undo: "order" }))).toBeNull();
   expect(resolvedBy(context, resolution({ undo: "paymentRequest" }))).toBeNull();
+  expect(resolvedBy({ ...context, retry: NO_RETRY }, resolution({ undo: "optIns" }))).toBeNull();
 });
 
 it("an operator gives back by hand all that a payment request still holds", () => {
   const settledBy = captureOf("psr_2");
-  const context = { ...undoingWith([], ["paymentRequest"], [owed]), payment: contextWith({ settledBy, owed: [owed] }).payment };
+  const { payment } = contextWith({ settledBy, owed: [owed] });
+  const context = { ...undoingWith([], ["paymentRequest"], [owed]), payment };
   const after = resolvedBy(context, resolution({ undo: "paymentRequest" }));
   expect(after?.payment).toMatchObject({ settledBy: null, owed: [], refunds: [{ byHand: true }, { byHand: true }] });
 });
 
-it("an operator gives back one capture by hand, of those that are owed", () => {
-  const context = undoingWith([], [], [owed]);
+it("an operator gives back one capture by hand, of those that are owed, once it was tried for long", () => {
+  const { policy, ...early } = undoingWith([], [], [owed]);
+  const context = { ...early, policy, retry: { failures: policy.undoRetryMax + 1, firstFailedAt: 0, delayMs: 0 } };
+  expect(resolvedBy({ ...early, policy }, resolution({ pspReference: owed.pspReference }))).toBeNull();
   const after = resolvedBy(context, resolution({ pspReference: owed.pspReference }));
   expect(after?.payment).toMatchObject({ owed: [], refunds: [{ ...owed, byHand: true }] });
   expect(resolvedBy(context, resolution({ pspReference: "psr_other" }))).toBeNull();

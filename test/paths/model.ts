@@ -169,7 +169,7 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWr
         data: noticeOf(capture),
       }));
     case "payment_collection_requirement_failed":
-      return [{ type, data: { ...noticeOf(paying), code: "DECLINED" } }];
+      return [{ type, data: { ...noticeOf(paying), ...namedAttempt(context), code: "DECLINED" } }];
     case "payment_collection_requirement_expired":
       return [{ type, data: noticeOf(paying) }];
     case "payment_refund_failed":
@@ -189,6 +189,11 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWr
     default:
       return [{ type }];
   }
+}
+
+/** A failure names its attempt where there is one; an expiry here never does, which matters after the first attempt. */
+function namedAttempt({ payment }: CheckoutContext) {
+  return payment.attemptId === null ? {} : { attemptId: payment.attemptId };
 }
 
 /** A refund may fail after it was accepted: the first one of the capture that pays stands for all. */

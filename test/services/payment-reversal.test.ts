@@ -130,6 +130,15 @@ describe("reversePaymentRequest", () => {
     expect(await net()).toBe(0);
   });
 
+  test("leaves what an operator gave back by hand at the provider, and gives back the rest", async () => {
+    const { payments, simulator, request, undo, net } = setup("ins_sync_ok");
+    const first = await payments.createPaymentRequest(request);
+    await simulator.recordAuthenticatedSuccess(successEvent(first.pcrId, "psp_by_hand", 111, first.attemptId));
+    const { refunds } = await payments.reversePaymentRequest({ ...undo, byHand: ["psp_by_hand"] });
+    expect(refunds.map(({ amount }) => amount)).toEqual([request.amount]);
+    expect(await net()).toBe(111);
+  });
+
   test("a capture that lands while it looks is given back as well", async () => {
     const { payments, provider, simulator, request, undo, net } = setup("ins_sync_ok");
     const { pcrId } = await payments.createPaymentRequest(request);

@@ -65,7 +65,7 @@ export function openPaymentDesk(database: Database, ids: Ids, instrumentId: stri
     request,
     /** The same service after a restart of the process: nothing in memory is left. */
     restarted: () => new SqlPayments({ database, ids, provider: simulator }),
-    undo: { executionContextId, key: request.key, owed: [] },
+    undo: { executionContextId, key: request.key, owed: [], byHand: [] },
     attempt: (pcrId: string, round: number, instrument: string) => ({
       ...request,
       pcrId,
