@@ -1,0 +1,217 @@
+/**
+ * Payments over a provider in memory: every attempt asks for an action and waits; what then happens to its money is
+ * up to whoever drives it. The provider trusts keys alone: a refund under a new key moves money again.
+ */
+import type {
+  Capture,
+  OwedRefund,
+  PaymentAttempt,
+  PaymentOutcome,
+  PaymentReport,
+  Refund,
+  Settlement,
+} from "../../machines/context.ts";
+import { TerminalError } from "../../machines/errors.ts";
+import { refundKey } from "../../machines/keys.ts";
+import type { Call, PaymentRequest, Payments, Reversal } from "../../steps/services.ts";
+
+export interface Charge {
+  readonly attemptId: string;
+  readonly key: string;
+  readonly status: "PENDING" | "CAPTURED" | "DECLINED" | "CANCELLED";
+}
+
+export interface Captured extends Capture {
+  readonly attemptId: string;
+}
+
+/** Money that went back. */
+export interface GivenBack {
+  readonly key: string;
+  readonly refund: Refund;
+}
+
+/** One payment collection requirement and the provider's books on it. Never changed, only replaced. */
+export interface Requirement {
+  readonly pcrId: string;
+  readonly amount: number;
+  readonly currency: string;
+  readonly dueAt: number;
+  readonly isReversed: boolean;
+  /** One for each attempt, in their order. */
+  readonly charges: readonly Charge[];
+  readonly captures: readonly Captured[];
+  readonly givenBack: readonly GivenBack[];
+}
+
+export class FakePayments implements Payments {
+  /** By context. Null: it was reversed before it was ever requested. */
+  constructor(private readonly requirements = new Map<string, Requirement | null>()) {}
+
+  clone(): FakePayments {
+    return new FakePayments(new Map(this.requirements));
+  }
+
+  find(executionContextId: string): Requirement | null {
+    return this.requirements.get(executionContextId) ?? null;
+  }
+
+  /** The provider takes money for an attempt, whatever became of it; the same reference is the same capture. */
+  capture(executionContextId: string, captured: Captured): void {
+    this.#change(executionContextId, (pcr) => {
+      if (pcr.captures.some(({ pspReference }) => pspReference === captured.pspReference)) return pcr;
+      return {
+        ...withStatus(pcr, "CAPTURED", ({ attemptId }) => attemptId === captured.attemptId),
+        captures: [...pcr.captures, captured],
+      };
+    });
+  }
+
+  /** The customer's bank refuses an attempt that is still open. */
+  decline(executionContextId: string, attemptId: string): void {
+    this.#change(executionContextId, (pcr) =>
+      withStatus(pcr, "DECLINED", (charge) => charge.attemptId === attemptId && charge.status === "PENDING"),
+    );
+  }
+
+  async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }> {
+    const { executionContextId, amount, currency, dueAt, key } = call;
+    const known = this.requirements.get(executionContextId);
+    if (known === null || known?.isReversed === true) throw reversed(executionContextId);
+    const pcrId = `pcr_${executionContextId}`;
+    const opened = { pcrId, amount, currency, dueAt, isReversed: false, charges: [], captures: [], givenBack: [] };
+    const pcr = known ?? this.#set(executionContextId, withCharge(opened, key));
+    return { ...pendingAttempt(pcr, key), dueAt: pcr.dueAt };
+  }
+
+  async createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt> {
+    const pcr = this.#known(call);
+    if (pcr.isReversed) throw reversed(call.executionContextId);
+    if (pcr.charges.some(({ key }) => key === call.key)) return pendingAttempt(pcr, call.key);
+    const closed = this.#set(call.executionContextId, cancelled(pcr));
+    const { attemptId, outcome } = reportOf(closed);
+    if (outcome.kind === "captured") return { pcrId: pcr.pcrId, attemptId, outcome, isEarlier: true };
+    return pendingAttempt(this.#set(call.executionContextId, withCharge(closed, call.key)), call.key);
+  }
+
+  async getPaymentStatus(query: { readonly executionContextId: string }): Promise<PaymentReport> {
+    return reportOf(this.#known(query));
+  }
+
+  async recordSettlement(call: Call): Promise<Settlement> {
+    const pcr = this.#set(call.executionContextId, cancelled(this.#known(call)));
+    return { captures: pcr.captures.filter((capture) => isHeld(pcr, capture)).map(moneyOf) };
+  }
+
+  async cancelIfPending(call: Call): Promise<PaymentReport> {
+    return reportOf(this.#set(call.executionContextId, cancelled(this.#known(call))));
+  }
+
+  async reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal> {
+    const { executionContextId, owed } = call;
+    const known = this.requirements.get(executionContextId) ?? null;
+    if (known === null) {
+      this.requirements.set(executionContextId, null);
+      return { pcrId: null, refunds: [] };
+    }
+    const pcr = this.#set(executionContextId, { ...cancelled(known), isReversed: true });
+    for (const capture of pcr.captures) {
+      if (!isHeld(pcr, capture)) continue;
+      const due = owed.find(({ pspReference }) => pspReference === capture.pspReference);
+      const refund = due ?? { ...moneyOf(capture), reason: "ROLLBACK" as const, round: 1 };
+      this.#giveBack(executionContextId, refundKey(executionContextId, capture.pspReference, refund.round), refund);
+    }
+    return { pcrId: pcr.pcrId, refunds: this.#known(call).givenBack.map(({ refund }) => refund) };
+  }
+
+  async refundCapture(call: Call & { readonly owed: OwedRefund }): Promise<Refund> {
+    return this.#giveBack(call.executionContextId, call.key, call.owed);
+  }
+
+  #giveBack(executionContextId: string, key: string, owed: OwedRefund): Refund {
+    const pcr = this.#known({ executionContextId });
+    const known = pcr.givenBack.find((one) => one.key === key);
+    if (known !== undefined) return known.refund;
+    if (!pcr.captures.some(({ pspReference }) => pspReference === owed.pspReference)) {
+      throw new TerminalError("CAPTURE_UNKNOWN", `The provider never captured ${owed.pspReference}.`);
+    }
+    const refund: Refund = { ...owed, refundId: `rfd_${pcr.givenBack.length + 1}_${owed.pspReference}` };
+    this.#set(executionContextId, { ...pcr, givenBack: [...pcr.givenBack, { key, refund }] });
+    return refund;
+  }
+
+  #known({ executionContextId }: { readonly executionContextId: string }): Requirement {
+    const pcr = this.find(executionContextId);
+    if (pcr === null) throw new TerminalError("PCR_UNKNOWN", `${executionContextId} has no payment request.`);
+    return pcr;
+  }
+
+  #change(executionContextId: string, change: (pcr: Requirement) => Requirement): void {
+    this.#set(executionContextId, change(this.#known({ executionContextId })));
+  }
+
+  #set(executionContextId: string, pcr: Requirement): Requirement {
+    this.requirements.set(executionContextId, pcr);
+    return pcr;
+  }
+}
+
+function withCharge(pcr: Requirement, key: string): Requirement {
+  const attemptId = `att_${pcr.charges.length + 1}_${pcr.pcrId}`;
+  return { ...pcr, charges: [...pcr.charges, { attemptId, key, status: "PENDING" }] };
+}
+
+function withStatus(pcr: Requirement, status: Charge["status"], isMeant: (charge: Charge) => boolean): Requirement {
+  return { ...pcr, charges: pcr.charges.map((charge) => (isMeant(charge) ? { ...charge, status } : charge)) };
+}
+
+function cancelled(pcr: Requirement): Requirement {
+  return withStatus(pcr, "CANCELLED", ({ status }) => status === "PENDING");
+}
+
+/** The same key gives the same reply, whatever became of the attempt since. */
+function pendingAttempt(pcr: Requirement, key: string): PaymentAttempt {
+  const charge = pcr.charges.find((one) => one.key === key);
+  return { pcrId: pcr.pcrId, attemptId: charge?.attemptId ?? "", outcome: pending(pcr) };
+}
+
+function pending({ dueAt }: Requirement): PaymentOutcome {
+  return { kind: "pending", nextAction: { type: "UPI_COLLECT", expiresAt: dueAt } };
+}
+
+function reportOf(pcr: Requirement): PaymentReport {
+  const captures = pcr.captures.map(moneyOf);
+  const paying = pcr.captures.find((one) => isHeld(pcr, one) && one.amount === pcr.amount && one.currency === pcr.currency);
+  if (paying !== undefined) {
+    return { attemptId: paying.attemptId, outcome: { kind: "captured", ...moneyOf(paying) }, captures };
+  }
+  const latest = pcr.charges.at(-1);
+  return { attemptId: latest?.attemptId ?? "", outcome: unpaidOutcome(pcr, latest), captures };
+}
+
+function unpaidOutcome(pcr: Requirement, latest: Charge | undefined): PaymentReport["outcome"] {
+  switch (latest?.status) {
+    case "PENDING":
+      return pending(pcr);
+    case "DECLINED":
+      return { kind: "declined", code: "DECLINED" };
+    case "CAPTURED":
+      return pcr.captures.some((one) => isHeld(pcr, one)) ? { kind: "declined", code: "AMOUNT_MISMATCH" } : { kind: "cancelled" };
+    case "CANCELLED":
+    case undefined:
+      return { kind: "cancelled" };
+  }
+}
+
+function isHeld(pcr: Requirement, { pspReference }: Capture): boolean {
+  return !pcr.givenBack.some(({ refund }) => refund.pspReference === pspReference);
+}
+
+/** Only the three fields that are money. */
+function moneyOf({ pspReference, amount, currency }: Capture): Capture {
+  return { pspReference, amount, currency };
+}
+
+function reversed(executionContextId: string): TerminalError {
+  return new TerminalError("UNDONE", `The payment request of ${executionContextId} was reversed; nothing is collected any more.`);
+}
