@@ -219,6 +219,7 @@ onEveryBackend("undos run twice", (stage) => {
     key: `${id}:${key}`,
     reason: "TEST",
     owed: [],
+    byHand: [],
   });
 
   test("of checkouts that were rolled back: each undo once more, then each original", async () => {
