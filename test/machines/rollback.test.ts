@@ -83,8 +83,12 @@ it("an operator takes care of a deferred undo, and of nothing that isn't deferre
 
 it("an operator gives back by hand all that a payment request still holds", () => {
   const settledBy = captureOf("psr_2");
-  const { payment } = contextWith({ settledBy, owed: [owed] });
-  const context = { ...undoingWith([], ["paymentRequest"], [owed]), payment };
+  const { payment, policy } = contextWith({ settledBy, owed: [owed] });
+  const early = { ...undoingWith([], ["paymentRequest"], [owed]), payment };
+  expect(resolvedBy(early, resolution({ undo: "paymentRequest" }))).toBeNull();
+  const context = { ...early, retry: { ...early.retry, failures: policy.undoRetryMax + 1 } };
+  const unnamed = { ...context, payment: { ...payment, pcrId: null } };
+  expect(resolvedBy(unnamed, resolution({ undo: "paymentRequest" }))).toBeNull();
   const after = resolvedBy(context, resolution({ undo: "paymentRequest" }));
   expect(after?.payment).toMatchObject({ settledBy: null, owed: [], refunds: [{ byHand: true }, { byHand: true }] });
 });

@@ -199,7 +199,7 @@ function namedAttempt({ payment }: CheckoutContext) {
 /** A refund may fail after it was accepted: the first one of the capture that pays stands for all. */
 function refundedOnce({ payment }: CheckoutContext): readonly (typeof paying)[] {
   const refund = payment.refunds.find(({ pspReference }) => pspReference === paying.pspReference);
-  return refund === undefined || refund.round > 1 ? [] : [paying];
+  return refund === undefined || refund.round > 1 || refund.byHand === true ? [] : [paying];
 }
 
 function resolutionsOf(snapshot: AnyMachineSnapshot): readonly object[] {
@@ -226,7 +226,9 @@ export function stateKey({ value, context }: { readonly value: unknown; readonly
     isOwed(capture) || [payment.settledBy, ...payment.refunds].some((known) => known?.pspReference === capture.pspReference);
   const money = [isOwed(paying), isKnown(paying), isOwed(mismatched), !isUndone && isKnown(mismatched)];
   const refund = [...payment.owed, ...payment.refunds].find(({ pspReference }) => pspReference === paying.pspReference);
-  const back = [payment.pcrId === null, refund !== undefined && refund.round > 1];
+  const isByHand = payment.refunds.some(({ pspReference, byHand }) => pspReference === paying.pspReference && byHand === true);
+  // Once it was refunded again, or by hand, no refund of it fails any more.
+  const back = [payment.pcrId === null, isByHand || (refund !== undefined && refund.round > 1)];
   if (isUndone) return JSON.stringify([path, retry.failures, money, back, deferred.length, deferred.indexOf("paymentRequest")]);
   if (path.startsWith("COMPLETED")) return JSON.stringify([path, retry.failures, money, back]);
   return JSON.stringify([path, retry.failures, money, payment.status, payment.round, payment.attemptId === null]);

@@ -8,14 +8,11 @@ import { canonicalJson } from "../../machines/canonical-json.ts";
 import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import { TerminalError, TransientError, type StepFailure } from "../../machines/errors.ts";
 import type { ActorLogics } from "../../machines/vocabulary.ts";
-import type { Database } from "../../persistence/connect.ts";
-import { SqlStore } from "../../persistence/sql-store.ts";
-import type { Commit, CommitResult, JournaledEvent, JournalEntry, PublishedEvent, Store } from "../../persistence/store.ts";
+import type { JournaledEvent, JournalEntry, PublishedEvent, Store } from "../../persistence/store.ts";
 import { ActorRegistry } from "../../runtime/actor-registry.ts";
 import {
   begin,
   decide,
-  dehydrate,
   hashContext,
   statePath,
   type CheckoutSnapshot,
@@ -24,10 +21,10 @@ import {
 } from "../../runtime/engine.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import type { Clock, Ids } from "../../steps/ports.ts";
+import { NODE, type PathBed } from "./beds.ts";
 import { eventOfKey, initialKey, targetOf, type Path } from "./generate.ts";
 import { modelInput, stateKey, type Alphabet, type Graph } from "./model.ts";
 
-const NODE = "node_paths";
 const CONCURRENT_PATHS = 96;
 const STEP_TIME_MAX_MS = 20_000;
 
@@ -40,18 +37,14 @@ export interface RunReport {
 }
 
 /** Runs all paths; throws at the first difference, naming the path. */
-export async function runPaths(database: Database, graph: Graph, alphabet: Alphabet, paths: readonly Path[]): Promise<RunReport> {
-  const store = coalescing(new SqlStore(database));
-  await database.rows(
-    "insert into checkoutd.nodes (id, lease_until) values ($1, now() + interval '1 day') on conflict do nothing",
-    [NODE],
-  );
+export async function runPaths(
+  { store, seed }: PathBed,
+  graph: Graph,
+  alphabet: Alphabet,
+  paths: readonly Path[],
+): Promise<RunReport> {
   const queue = paths.map((path, index) => ({ path, id: `ctx_path_${String(index).padStart(6, "0")}` }));
-  await seed(
-    database,
-    alphabet.retries,
-    queue.map(({ id }) => id),
-  );
+  await seed(queue.map(({ id }) => ({ id, snapshot: begin(checkoutMachine, inputOf(alphabet, id)) })));
   const states = new Set<string>();
   const edges = new Set<string>();
   let events = 0;
@@ -70,6 +63,10 @@ export async function runPaths(database: Database, graph: Graph, alphabet: Alpha
   };
   await Promise.all(Array.from({ length: CONCURRENT_PATHS }, worker));
   return { paths: paths.length, events, states: states.size, edges: edges.size };
+}
+
+function inputOf({ retries }: Alphabet, executionContextId: string) {
+  return { ...modelInput(retries), executionContextId };
 }
 
 type Outcome = { readonly resolve: (output: unknown) => void; readonly reject: (error: unknown) => void };
@@ -93,7 +90,7 @@ class PathRun {
     private readonly id: string,
   ) {
     const machine = this.scripted();
-    this.snapshot = begin(checkoutMachine, { ...modelInput(alphabet.retries), executionContextId: id });
+    this.snapshot = begin(checkoutMachine, inputOf(alphabet, id));
     this.registry = new ActorRegistry({
       machine,
       store,
@@ -199,64 +196,6 @@ class PathRun {
     const logic = fromPromise(() => new Promise((resolve, reject) => (this.running = { resolve, reject })));
     return checkoutMachine.provide({ actors: Object.fromEntries(names.map((name) => [name, logic])) as unknown as ActorLogics });
   }
-}
-
-/** The rows of checkouts that were created and never started, in one statement. */
-async function seed(database: Database, retries: number, ids: readonly string[]): Promise<void> {
-  const machine = checkoutMachine;
-  const rows = ids.map((id) => {
-    const snapshot = begin(machine, { ...modelInput(retries), executionContextId: id });
-    return { id, snapshot: dehydrate(machine, snapshot), hash: hashContext(snapshot) };
-  });
-  await database.rows(
-    `with seeded as materialized (select * from jsonb_to_recordset($1::text::jsonb) as t(id text, snapshot jsonb, hash text)),
-     contexts as (
-       insert into checkoutd.contexts (id, caller, user_id, cart_id, cart_version, idempotency_key, machine_version, machine_hash,
-         state, status, seq, fence, last_commit, owner)
-       select id, 'paths', 'usr_1', id, 1, id, '1', '1', 'INITIALIZED', 'PROCESSING', 1, 1, 'c', $2 from seeded),
-     checkpoints as (insert into checkoutd.snapshots (context_id, seq, snapshot, timers) select id, 1, snapshot, '{}' from seeded)
-     insert into checkoutd.journal (context_id, seq, at, event, to_state, context_hash)
-     select id, 1, now(), '{"type":"xstate.init"}', 'INITIALIZED', hash from seeded`,
-    [JSON.stringify(rows), NODE],
-  );
-}
-
-/** One statement for the commits of all paths that run at once: each path has a registry of its own. */
-function coalescing(store: Store): Store {
-  let waiting: {
-    readonly commit: Commit;
-    readonly resolve: (result: CommitResult) => void;
-    readonly reject: (error: unknown) => void;
-  }[] = [];
-  let isFlushing = false;
-  const flush = async () => {
-    isFlushing = true;
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      try {
-        const results = await store.commit(batch.map(({ commit }) => commit));
-        for (const [index, { resolve }] of batch.entries()) resolve(results[index] ?? { kind: "unknown_checkout" });
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
-    isFlushing = false;
-  };
-  const commit = (commits: readonly Commit[]) => {
-    const results = commits.map(
-      (one) => new Promise<CommitResult>((resolve, reject) => waiting.push({ commit: one, resolve, reject })),
-    );
-    if (!isFlushing) void flush();
-    return Promise.all(results);
-  };
-  return new Proxy(store, {
-    get: (target, name) => {
-      if (name === "commit") return commit;
-      const member: unknown = Reflect.get(target, name);
-      return typeof member === "function" ? member.bind(target) : member;
-    },
-  });
 }
 
 /** Stands still but for jumps, and rings by itself never: the path says which timer fires. */

@@ -186,10 +186,9 @@ export async function lateRefundTimes(database: Database): Promise<readonly numb
       where l.debit = 'SUSPENSE' and l.credit = 'PROVIDER' group by 1, 2
     )
     select (extract(epoch from g.at - a.at) * 1000)::float8 as ms
-    from checkoutd.payment_refunds r
+    from (select distinct context_id, pcr_id, psp_reference from checkoutd.payment_refunds where reason = 'LATE') r
     join arrived a on a.pcr_id = r.pcr_id and a.psp_reference = r.psp_reference
-    join given g on g.context_id = r.context_id and g.psp_reference = r.psp_reference
-    where r.round = 1 and r.reason = 'LATE' order by 1`);
+    join given g on g.context_id = r.context_id and g.psp_reference = r.psp_reference order by 1`);
   return rows.map(({ ms }) => ms);
 }
 

@@ -149,14 +149,18 @@ const STORIES = {
     await shopper.comes("finished");
   },
 
-  /** The bank has the money, we don't know yet, or learn of it after the cancellation. It sends the first refund back. */
+  /**
+   * The bank has the money and we don't know yet, or learn of it after the cancellation, and the first refund is sent back;
+   * or nobody ever tells us, and only asking the provider finds it.
+   */
   "cancels after the capture": async (shopper: Shopper, variant: number) => {
-    await shopper.begin("ins_refund_fails");
+    const isNeverTold = variant % 3 === 2;
+    await shopper.begin(isNeverTold ? "ins_async" : "ins_refund_fails");
     await shopper.comes("finished", "awaiting payment");
     const success = await shopper.successOfItsCharge();
-    if (variant % 2 === 0) await shopper.takeUnheard(success);
+    if (variant % 3 !== 1) await shopper.takeUnheard(success);
     await shopper.cancel();
-    await shopper.deliver(success);
+    if (!isNeverTold) await shopper.deliver(success);
     await shopper.comes("finished");
   },
 
