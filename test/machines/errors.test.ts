@@ -77,7 +77,7 @@ describe("classify", () => {
     },
   );
 
-  it.each(["08006", "53300", "57P01", "40001", "40P01", "55P03"])("takes SQLSTATE %s for transient", (code) => {
+  it.each(["08006", "25006", "53300", "57P01", "40001", "40P01", "55P03"])("takes SQLSTATE %s for transient", (code) => {
     expect(classify(coded(code))).toMatchObject({ class: "TRANSIENT", code: "UNAVAILABLE" });
   });
 

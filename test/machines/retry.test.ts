@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { NO_RETRY, type Retry } from "../../machines/context.ts";
 import type { StepFailure } from "../../machines/errors.ts";
-import { afterFailure, mayRetry } from "../../machines/retry.ts";
+import { afterBounce, afterFailure, mayRetry } from "../../machines/retry.ts";
 
 const transient: StepFailure = { class: "TRANSIENT", code: "TIMEOUT", message: "slow" };
 const terminal: StepFailure = { class: "TERMINAL", code: "BUSINESS_RULE", message: "sold out" };
@@ -66,4 +66,10 @@ it("the same failure at the same moment with the same chance decides the same", 
   expect(afterFailure(failedTimes(2), transient, stamp, UNCOUNTED)).toEqual(
     afterFailure(failedTimes(2), transient, stamp, UNCOUNTED),
   );
+});
+
+it("a refund that bounced waits a second, then half a minute, then long, and a day at the most", () => {
+  const delays = [2, 3, 4, 9].map((round) => afterBounce(round, { at: 5 }, 9).delayMs);
+  expect(delays).toEqual([1_000, 30_000, 900_000, 86_400_000]);
+  expect(afterBounce(2, { at: 5 }, 9)).toMatchObject({ failures: 9, firstFailedAt: 5 });
 });

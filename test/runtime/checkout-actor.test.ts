@@ -182,3 +182,19 @@ test("resuming starts the steps that the state says are running", async () => {
   newActor({ snapshot, timers, seq: 2, fence: 5, isReleased: false }).resume(0);
   expect(steps.map(({ src }) => src)).toEqual(["resolveFeatureFlags"]);
 });
+
+test("an actor that is woken and finds nothing to do gives its checkout up", async () => {
+  const { machine, newActor, stops, commits } = setup();
+  newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false }).resume(1);
+  await idle();
+  expect(stops.map(({ reason }) => reason.kind)).toEqual(["idle"]);
+  expect(commits).toEqual([]);
+});
+
+test("an actor whose timer is near stays for it", async () => {
+  const { machine, newActor, stops, clock } = setup();
+  const timers = { "xstate.after.nothing": clock.now() + 4_000 };
+  newActor({ snapshot: begin(machine, INPUT), timers, seq: 1, fence: 1, isReleased: false }).resume(0);
+  await idle();
+  expect(stops).toEqual([]);
+});
