@@ -1,12 +1,12 @@
-import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/server-desk.ts"],
-    // On a machine of two cores vitest would take one; most of these tests wait more than they compute.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // One file at a time, as vitest does on two cores anyway: some tests watch a database's own statistics, or how two
+    // nodes race, and a second file beside them would be a third party.
+    maxWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

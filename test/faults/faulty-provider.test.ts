@@ -5,7 +5,7 @@
  *
  *     CHECKOUTS=10000 npx vitest run test/faults/faulty-provider.test.ts -t Postgres
  *
- * CHECKOUTS: how many, on each backend (default 100 embedded, 300 on Postgres; with TEST_FULL=1 1,000 and 10,000). SEED:
+ * CHECKOUTS: how many, on each backend (default 100 on each; with TEST_FULL=1 1,000 and 10,000). SEED:
  * the stories and faults of an earlier run; how they interleave is up to the machine.
  */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -36,7 +36,7 @@ const isFull = process.env["TEST_FULL"] === "1";
 /** A hundred is a whole deck of stories: fewer can't meet every fault. */
 const SIZE = {
   embedded: Number(process.env["CHECKOUTS"] ?? (isFull ? 1_000 : 100)),
-  postgres: Number(process.env["CHECKOUTS"] ?? (isFull ? 10_000 : 300)),
+  postgres: Number(process.env["CHECKOUTS"] ?? (isFull ? 10_000 : 100)),
 };
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
