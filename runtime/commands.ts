@@ -110,7 +110,9 @@ export class Commands {
     const named = { undo: null, pspReference: null, ...target, operator, reference };
     if (!(await this.isKept(eventId, named))) {
       const event: ResolveEvent = { type: "RESOLVE", resolutionId: this.deps.ids.next("rsl"), ...named };
-      const isWaiting = isResolvable(await this.viewOf(id), event);
+      // A try that is under way ends soon, one way or the other.
+      const view = await this.lookUntil(id, until, (one) => !/\.(deferred|refunding)\.running$/.test(one.path));
+      const isWaiting = isResolvable(view, event);
       if (!isWaiting && !(await this.isKept(eventId, named))) throw nothingToResolve(id);
       await this.ask(id, eventId, { ...event });
       await this.isKept(eventId, named);
