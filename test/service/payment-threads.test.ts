@@ -13,7 +13,7 @@ import { order } from "../support/client.ts";
 import { gate, successEvent } from "../support/payment-desk.ts";
 import { differencesOnReplay } from "../support/replay.ts";
 import type { ServiceOptions } from "../support/service.ts";
-import type { Stage } from "../support/stage.ts";
+import { openEmbeddedStage, type Stage } from "../support/stage.ts";
 import {
   deliver,
   expireOwnersLease,
@@ -21,7 +21,6 @@ import {
   failedEvent,
   heard,
   newestPayment,
-  openBareStage,
   openDesk,
   PAYABLE,
   rest,
@@ -410,7 +409,7 @@ function named({ pcrId, attemptId }: { readonly pcrId: string | null; readonly a
 function onBareStage(): () => Stage {
   let stage: Stage | undefined;
   beforeAll(async () => {
-    stage = await openBareStage();
+    stage = await openEmbeddedStage();
   });
   afterAll(() => stage?.close());
   return () => {

@@ -53,7 +53,8 @@ function onStage(open: () => Promise<Stage>, body: (stage: () => Stage) => void)
   });
 }
 
-async function openEmbeddedStage(): Promise<Stage> {
+/** Alone, without the replay of every journal that `onEveryBackend` ends with: for charts that are not the product's. */
+export async function openEmbeddedStage(): Promise<Stage> {
   const database = await openMemoryDatabase();
   return {
     kind: "embedded",

@@ -1,14 +1,12 @@
 /** Where the public threads' orders of events are played: one checkout on real nodes, and what is wrong with how it ended. */
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import { SqlLocks } from "../../locking/sql-locks.ts";
 import type { CheckoutPolicy } from "../../machines/context.ts";
 import { TerminalError } from "../../machines/errors.ts";
 import type { Commit, Store } from "../../persistence/store.ts";
 import type { ProviderEvent } from "../../services/payment-provider.ts";
 import { eventually } from "./client.ts";
 import { Interference } from "./interference.ts";
-import { openMemoryDatabase } from "./memory-database.ts";
 import { gate, successEvent } from "./payment-desk.ts";
 import { startService, type Service, type ServiceOptions } from "./service.ts";
 import type { Stage } from "./stage.ts";
@@ -219,16 +217,3 @@ select (select status from checkoutd.checkout_orders where context_id = $1) as "
   (select count(*)::int from checkoutd.outbox where context_id = $1 and type = 'payment_refunded') as refunded,
   (select count(*)::int from checkoutd.payment_collection_requirements where context_id = $1) as requests,
   (select parked_reason from checkoutd.contexts where id = $1) as parked`;
-
-/** Without the replay of every journal that stage.ts ends with: a chart without its guard is another chart. */
-export async function openBareStage(): Promise<Stage> {
-  const database = await openMemoryDatabase();
-  return {
-    kind: "embedded",
-    database,
-    openDatabase: async () => ({ ...database, close: async () => undefined }),
-    openLocks: async () => new SqlLocks(database),
-    flushLocks: async () => void (await database.rows("delete from checkoutd.locks")),
-    close: () => database.close(),
-  };
-}
