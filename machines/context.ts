@@ -127,10 +127,14 @@ export interface OwedRefund extends Capture {
   readonly reason: RefundReason;
   /** From 1. A refund that was accepted and failed later is made again under a new key. */
   readonly round: number;
+  /** Its refunds that failed, by the provider's own ids: what their calls still answer, and news of them, says nothing new. */
+  readonly failedRefundIds: readonly string[];
 }
 
 export interface Refund extends OwedRefund {
   readonly refundId: string;
+  /** The provider's own id of it. Null: the provider made none. */
+  readonly providerRefundId: string | null;
   /** An operator gave it back, not the provider. */
   readonly byHand?: true;
 }

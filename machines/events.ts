@@ -37,7 +37,8 @@ export type AttemptPaymentEvent = {
 /** A refund that the provider had accepted came back: the customer's account is closed, the card is gone. */
 export type RefundFailedEvent = {
   readonly type: "payment_refund_failed";
-  readonly data: PaymentNotice & { readonly code: string };
+  /** `providerRefundId`: the provider's own id of the refund, because a capture may be refunded more than once. */
+  readonly data: PaymentNotice & { readonly code: string; readonly providerRefundId: string };
 } & Stamp;
 
 /** An operator took care, by hand, of what can't be undone or given back by itself: one undo, or one capture. */

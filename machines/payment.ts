@@ -75,9 +75,7 @@ export function withFailedRequest(payment: Payment, code: string): Payment {
  */
 export function newRefunds(payment: Payment, refunds: readonly Refund[]): readonly Refund[] {
   const isTold = (refund: Refund) => payment.refunds.some((known) => known.pspReference === refund.pspReference);
-  const hasFailed = (refund: Refund) =>
-    payment.owed.some((owed) => owed.pspReference === refund.pspReference && owed.round > refund.round);
-  return refunds.filter((refund) => !isTold(refund) && !hasFailed(refund));
+  return refunds.filter((refund) => !isTold(refund) && !hasFailed(payment, refund));
 }
 
 /** The payment after captures were given back; a reversal also gives back the capture that would have paid. */
@@ -88,25 +86,26 @@ export function withRefunds(payment: Payment, refunds: readonly Refund[]): Payme
     ...payment,
     settledBy: payment.settledBy !== null && given.has(payment.settledBy.pspReference) ? null : payment.settledBy,
     owed: payment.owed.filter((owed) => !given.has(owed.pspReference)),
-    refunds: [...payment.refunds, ...fresh],
+    refunds: [...payment.refunds, ...fresh.map((refund) => withFailuresOf(payment, refund))],
   };
 }
 
 /**
  * The payment after the provider took an accepted refund back: the money is owed again, under the next round's key.
- * The same payment when no refund of that capture can have been made.
+ * The same payment when it is no news: that refund's failure is known, or a later refund took its place.
  */
-export function withFailedRefund(payment: Payment, { data }: RefundFailedEvent): Payment {
-  const isSame = (other: Capture) => other.pspReference === data.pspReference;
-  const refund = payment.refunds.find((one) => isSame(one) && one.byHand !== true);
+export function withFailedRefund(payment: Payment, { data: { pspReference, providerRefundId } }: RefundFailedEvent): Payment {
+  const isSame = (other: Capture) => other.pspReference === pspReference;
+  const refund = payment.refunds.find((one) => isSame(one) && one.providerRefundId === providerRefundId);
   if (refund !== undefined) {
-    const { refundId: _, ...given } = refund;
-    const owed: OwedRefund = { ...given, round: refund.round + 1 };
-    return { ...payment, refunds: payment.refunds.filter((one) => one !== refund), owed: [...payment.owed, owed] };
+    const { refundId: _, providerRefundId: __, ...given } = refund;
+    const refunds = payment.refunds.filter((one) => one !== refund);
+    return { ...payment, refunds, owed: [...payment.owed, withFailure(given, providerRefundId)] };
   }
-  if (!payment.owed.some(isSame)) return payment;
+  const isNews = (owed: OwedRefund) => isSame(owed) && !owed.failedRefundIds.includes(providerRefundId);
+  if (!payment.owed.some(isNews)) return payment;
   // The failure overtook the acceptance: what that call will answer no longer stands.
-  return { ...payment, owed: payment.owed.map((owed) => (isSame(owed) ? { ...owed, round: owed.round + 1 } : owed)) };
+  return { ...payment, owed: payment.owed.map((owed) => (isNews(owed) ? withFailure(owed, providerRefundId) : owed)) };
 }
 
 /**
@@ -115,12 +114,12 @@ export function withFailedRefund(payment: Payment, { data }: RefundFailedEvent):
  */
 export function withFailedReversal(payment: Payment, event: RefundFailedEvent): Payment {
   const { settledBy } = payment;
-  const { pspReference, amount, currency } = event.data;
+  const { pspReference, amount, currency, providerRefundId } = event.data;
   const isHeardOf = [...payment.owed, ...payment.refunds].some((one) => one.pspReference === pspReference);
   if (isHeardOf || amount <= 0) return withFailedRefund(payment, event);
   const isSettling = settledBy?.pspReference === pspReference;
   const capture = isSettling ? settledBy : { pspReference, amount, currency };
-  const owed: OwedRefund = { ...capture, reason: "ROLLBACK", round: 2 };
+  const owed = withFailure(owedFor(capture, "ROLLBACK"), providerRefundId);
   return { ...payment, settledBy: isSettling ? null : settledBy, owed: [...payment.owed, owed] };
 }
 
@@ -128,12 +127,22 @@ export function withFailedReversal(payment: Payment, event: RefundFailedEvent): 
 export function heldCaptures({ settledBy, owed }: Payment): readonly OwedRefund[] {
   // Nothing to pay is settled by a capture of nothing.
   if (settledBy === null || settledBy.amount <= 0) return owed;
-  return [...owed, { ...settledBy, reason: "ROLLBACK", round: 1 }];
+  return [...owed, owedFor(settledBy, "ROLLBACK")];
+}
+
+/** Only the capture's three fields that are money: outcomes carry more. */
+export function owedFor({ pspReference, amount, currency }: Capture, reason: RefundReason): OwedRefund {
+  return { pspReference, amount, currency, reason, round: 1, failedRefundIds: [] };
 }
 
 /** The payment after an operator gave these captures back by hand. */
 export function withRefundsByHand(payment: Payment, captures: readonly OwedRefund[], resolutionId: string): Payment {
-  const refunds = captures.map((owed, index): Refund => ({ ...owed, refundId: `${resolutionId}-${index + 1}`, byHand: true }));
+  const refunds = captures.map((owed, index): Refund => ({
+    ...owed,
+    refundId: `${resolutionId}-${index + 1}`,
+    providerRefundId: null,
+    byHand: true,
+  }));
   return withRefunds(payment, refunds);
 }
 
@@ -219,8 +228,23 @@ function declined(payment: Payment, code: string): Payment {
 function owing(payment: Payment, capture: Capture, reason: RefundReason): Payment {
   // A notice of nothing leaves nothing to give back.
   if (capture.amount <= 0) return payment;
-  const owed: OwedRefund = { ...captureOf(capture), reason, round: 1 };
-  return { ...payment, owed: [...payment.owed, owed] };
+  return { ...payment, owed: [...payment.owed, owedFor(capture, reason)] };
+}
+
+function withFailure(owed: OwedRefund, providerRefundId: string): OwedRefund {
+  return { ...owed, round: owed.round + 1, failedRefundIds: [...owed.failedRefundIds, providerRefundId] };
+}
+
+/** Its failure overtook its acceptance. */
+function hasFailed({ owed }: Payment, { pspReference, providerRefundId }: Refund): boolean {
+  if (providerRefundId === null) return false;
+  return owed.some((one) => one.pspReference === pspReference && one.failedRefundIds.includes(providerRefundId));
+}
+
+/** The service knows of those that its own call met, the checkout of those that it was told of. */
+function withFailuresOf({ owed }: Payment, refund: Refund): Refund {
+  const known = owed.filter(({ pspReference }) => pspReference === refund.pspReference).flatMap((one) => one.failedRefundIds);
+  return { ...refund, failedRefundIds: [...new Set([...known, ...refund.failedRefundIds])] };
 }
 
 function isKnown(payment: Payment, capture: Capture): boolean {

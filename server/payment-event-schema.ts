@@ -12,7 +12,7 @@ type NewsType = PaymentNewsEvent["type"];
 /** An event that names no payment requirement: it can't be ours to act on, but somebody will want to see it. */
 export interface UnmatchedEvent {
   readonly type: NewsType;
-  readonly data: Omit<PaymentNotice, "pcrId"> & { readonly code?: string };
+  readonly data: Omit<PaymentNotice, "pcrId"> & { readonly code?: string; readonly providerRefundId?: string };
 }
 
 export type ReadEvent =
@@ -38,11 +38,14 @@ const notice = z.object({
 /** A word for programs, never a sentence: it is journaled and shown. */
 const code = z.string().regex(/^[A-Za-z0-9._:-]{1,64}$/, "Must be a code: 1 to 64 of the characters A-Z a-z 0-9 . _ : -");
 const failure = notice.extend({ code });
+const refundFailure = failure.extend({
+  providerRefundId: foreignId.openapi({ description: "The provider's own id of the refund that failed" }),
+});
 
 const success = z.object({ type: z.literal("payment_collection_requirement_success"), timestamp: instant, data: notice });
 const failed = z.object({ type: z.literal("payment_collection_requirement_failed"), timestamp: instant, data: failure });
 const expired = z.object({ type: z.literal("payment_collection_requirement_expired"), timestamp: instant, data: notice });
-const refundFailed = z.object({ type: z.literal("payment_refund_failed"), timestamp: instant, data: failure });
+const refundFailed = z.object({ type: z.literal("payment_refund_failed"), timestamp: instant, data: refundFailure });
 
 export const paymentEventSchema = z.discriminatedUnion("type", [success, failed, expired, refundFailed]).openapi("PaymentEvent");
 type Sent = z.infer<typeof paymentEventSchema>;
@@ -69,8 +72,11 @@ function readSent(sent: Sent): ReadEvent {
 function matchedEvent(sent: Sent, pcrId: string): PaymentNewsEvent {
   switch (sent.type) {
     case "payment_collection_requirement_failed":
-    case "payment_refund_failed":
       return { type: sent.type, data: { ...knownData(sent.data), pcrId, code: sent.data.code } };
+    case "payment_refund_failed": {
+      const { code: why, providerRefundId } = sent.data;
+      return { type: sent.type, data: { ...knownData(sent.data), pcrId, code: why, providerRefundId } };
+    }
     case "payment_collection_requirement_success":
     case "payment_collection_requirement_expired":
       return { type: sent.type, data: { ...knownData(sent.data), pcrId } };

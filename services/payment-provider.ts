@@ -96,5 +96,5 @@ export interface ListedCharge extends Charge {
 export interface ProviderEvent {
   readonly type: PaymentNewsEvent["type"];
   readonly timestamp: string;
-  readonly data: PaymentNotice & { readonly code?: string };
+  readonly data: PaymentNotice & { readonly code?: string; readonly providerRefundId?: string };
 }

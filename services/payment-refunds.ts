@@ -1,6 +1,7 @@
 import type { Capture, OwedRefund, Refund } from "../machines/context.ts";
 import { TransientError } from "../machines/errors.ts";
 import { refundKey } from "../machines/keys.ts";
+import { owedFor } from "../machines/payment.ts";
 import type { PaymentProvider, ProviderRefund } from "./payment-provider.ts";
 import type { PcrRow } from "./payment-records.ts";
 import type { BegunRefund, RefundRecords } from "./refund-records.ts";
@@ -15,22 +16,25 @@ export class PaymentRefunds {
   /**
    * Resolves when the provider has accepted it. A round that a later, accepted one replaced answers with that one and
    * moves nothing. The provider may answer that the refund of this very key failed since, because its acceptance was
-   * never heard: then the next round is due at once, whether or not an event tells us.
+   * never heard: then the next round is due at once, whether or not an event tells us. What it told us that it failed
+   * and still calls accepted is not given back: then it is asked again later.
    */
   async giveBack(pcr: PcrRow, owed: OwedRefund, signal: AbortSignal | undefined): Promise<Refund> {
-    let failures = 0;
-    for (let round = owed.round; failures < FAILURES_MAX; round++) {
+    const failedRefundIds: string[] = [];
+    for (let round = owed.round; failedRefundIds.length < FAILURES_MAX; round++) {
       const key = refundKey(pcr.contextId, owed.pspReference, round);
       const { refund, status } = await this.records.begin(key, pcr.id, { ...owed, round });
-      if (status === "accepted") return refund;
-      if (status === "failed") continue;
+      if (status === "accepted" && !hasFailed(owed, refund)) return { ...refund, failedRefundIds };
+      if (status !== "begun") continue;
       signal?.throwIfAborted();
       const answer = refund.amount === 0 ? null : await this.#ask(pcr, key, refund, signal);
       if (answer?.status !== "failed") {
-        await this.records.accept(key, pcr.id, refund, answer?.refundId ?? null);
-        return refund;
+        const made = { ...refund, providerRefundId: answer?.refundId ?? null, failedRefundIds };
+        if (hasFailed(owed, made)) break;
+        await this.records.accept(key, pcr.id, refund, made.providerRefundId);
+        return made;
       }
-      failures++;
+      failedRefundIds.push(answer.refundId);
     }
     throw new TransientError("REFUND_FAILED", `The bank sent every refund of ${owed.pspReference} back. Try it again later.`);
   }
@@ -59,9 +63,18 @@ export function refundsDue(
   owed: readonly OwedRefund[],
   standing: readonly BegunRefund[],
 ): readonly OwedRefund[] {
-  const accepted = new Map(standing.map(({ refund, status }) => [refund.pspReference, status === "accepted" ? refund.round : 0]));
-  const found = held.map((capture): OwedRefund => ({ ...capture, reason: "ROLLBACK", round: 1 }));
+  const accepted = standing.filter(({ status }) => status === "accepted").map(({ refund }) => refund);
+  const made = new Map(accepted.map((refund) => [refund.pspReference, refund]));
+  const found = held.map((capture) => owedFor(capture, "ROLLBACK"));
   const heardOf = [...found, ...standing.map(({ refund }) => refund), ...owed];
   const due = new Map(heardOf.map((one) => [one.pspReference, one]));
-  return [...due.values()].filter((one) => one.amount > 0 && one.round > (accepted.get(one.pspReference) ?? 0));
+  return [...due.values()].filter((one) => {
+    const refund = made.get(one.pspReference);
+    return one.amount > 0 && (refund === undefined || one.round > refund.round || hasFailed(one, refund));
+  });
+}
+
+/** Whoever it is owed to was told so, by the provider itself. */
+function hasFailed({ failedRefundIds }: OwedRefund, { providerRefundId }: Refund): boolean {
+  return providerRefundId !== null && failedRefundIds.includes(providerRefundId);
 }

@@ -2,6 +2,7 @@
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { OwedRefund, Refund } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
+import { owedFor } from "../machines/payment.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
 import { paymentCaptures, paymentCollectionRequirements as pcrs, paymentRefunds } from "../persistence/order-schema.ts";
 import type { Ids } from "../steps/ports.ts";
@@ -99,8 +100,9 @@ async function countRefunded(tx: Orm, pcrId: string, pspReference: string, by: n
 }
 
 function begunRefundOf(row: RefundRow): BegunRefund {
-  const { id, pspReference, amount, currency, reason, round } = row;
-  return { refund: { refundId: id, pspReference, amount, currency, reason, round }, status: statusOf(row) };
+  const { id, providerRefundId, pspReference, amount, currency, reason, round } = row;
+  const owed = { ...owedFor({ pspReference, amount, currency }, reason), round };
+  return { refund: { ...owed, refundId: id, providerRefundId }, status: statusOf(row) };
 }
 
 function statusOf({ acceptedAt, failedAt }: RefundRow): BegunRefund["status"] {

@@ -158,6 +158,7 @@ function eventOf(charge: ChargeRow, row: SendRow, money: Capture = { ...charge, 
       currency: money.currency,
       occurredAt,
       ...(code === undefined ? {} : { code }),
+      ...(row.refundId === null ? {} : { providerRefundId: row.refundId }),
     },
   };
 }

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { OwedRefund, Payment, Refund } from "../../machines/context.ts";
+import type { Payment } from "../../machines/context.ts";
 import { transfersBetween, type Transfer } from "../../machines/ledger.ts";
+import { owedFor } from "../../machines/payment.ts";
 import type { CheckoutView, DocumentedState } from "../../machines/view.ts";
-import { captureOf, contextWith } from "../support/checkout-context.ts";
+import { captureOf, contextWith, refundOf } from "../support/checkout-context.ts";
 
 const paid = captureOf("psr_1");
-const owed: OwedRefund = { ...captureOf("psr_2"), reason: "DUPLICATE", round: 1 };
-const refund: Refund = { ...owed, refundId: "rfd_1" };
+const owed = owedFor(captureOf("psr_2"), "DUPLICATE");
+const refund = refundOf(owed);
 
 function viewWith(payment: Partial<Payment>, state: DocumentedState = "STEP_8"): CheckoutView {
   const finished = state === "COMPLETED" || state === "ROLLEDBACK";

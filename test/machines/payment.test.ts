@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { OwedRefund, PaymentAttempt, Refund } from "../../machines/context.ts";
+import type { OwedRefund, PaymentAttempt } from "../../machines/context.ts";
 import type { RefundFailedEvent } from "../../machines/events.ts";
 import {
   attemptsLeft,
   heldCaptures,
+  owedFor,
   paymentAfter,
   withAttempt,
   withFailedRefund,
@@ -12,7 +13,17 @@ import {
   withRefunds,
   withRefundsByHand,
 } from "../../machines/payment.ts";
-import { captureOf, contextWith, CURRENCY, expiry, failure, newContext, PAYABLE, success } from "../support/checkout-context.ts";
+import {
+  captureOf,
+  contextWith,
+  CURRENCY,
+  expiry,
+  failure,
+  newContext,
+  PAYABLE,
+  refundOf,
+  success,
+} from "../support/checkout-context.ts";
 
 const paid = captureOf("psr_1");
 
@@ -20,17 +31,18 @@ function attempt(outcome: PaymentAttempt["outcome"], attemptId = "att_1"): Payme
   return { pcrId: "pcr_1", attemptId, outcome };
 }
 
-function refundOf(pspReference: string, reason: Refund["reason"] = "ROLLBACK"): Refund {
-  return { ...captureOf(pspReference), reason, round: 1, refundId: `rfd_${pspReference}` };
-}
-
 function owedOf(pspReference: string): OwedRefund {
-  return { ...captureOf(pspReference), reason: "LATE", round: 1 };
+  return owedFor(captureOf(pspReference), "LATE");
 }
 
-function refundFailed(pspReference: string): RefundFailedEvent {
+/** As it is owed after that refund of it failed. */
+function owedAgain(pspReference: string, refundId = `re_${pspReference}`): OwedRefund {
+  return { ...owedOf(pspReference), round: 2, failedRefundIds: [refundId] };
+}
+
+function refundFailed(pspReference: string, providerRefundId = `re_${pspReference}`): RefundFailedEvent {
   const { data } = success(pspReference);
-  return { type: "payment_refund_failed", data: { ...data, code: "ACCOUNT_CLOSED" } };
+  return { type: "payment_refund_failed", data: { ...data, code: "ACCOUNT_CLOSED", providerRefundId } };
 }
 
 describe("a success", () => {
@@ -50,7 +62,7 @@ describe("a success", () => {
     expect(payment).toMatchObject({
       status: "CAPTURED",
       settledBy: paid,
-      owed: [{ ...captureOf("psr_2"), reason: "DUPLICATE", round: 1 }],
+      owed: [owedFor(captureOf("psr_2"), "DUPLICATE")],
     });
   });
 
@@ -61,7 +73,7 @@ describe("a success", () => {
   ])("over %s never pays: it is owed back and the attempt is spent", (_, amount, currency) => {
     const payment = paymentAfter(contextWith(), success("psr_1", { amount, currency }));
     expect(payment).toMatchObject({ status: "DECLINED", declineCode: "AMOUNT_MISMATCH", settledBy: null });
-    expect(payment.owed).toEqual([{ ...captureOf("psr_1", amount, currency), reason: "AMOUNT_MISMATCH", round: 1 }]);
+    expect(payment.owed).toEqual([owedFor(captureOf("psr_1", amount, currency), "AMOUNT_MISMATCH")]);
   });
 
   it("over another amount doesn't undo a payment that stands", () => {
@@ -82,7 +94,7 @@ describe("a success", () => {
   });
 
   it("of a capture that was given back is known", () => {
-    const context = contextWith({ refunds: [refundOf("psr_1")] });
+    const context = contextWith({ refunds: [refundOf(owedOf("psr_1"))] });
     expect(paymentAfter(context, success("psr_1"))).toBe(context.payment);
   });
 });
@@ -189,13 +201,13 @@ describe("money that comes too late", () => {
   it("is owed back once, however often it is announced", () => {
     const { payment } = contextWith({ status: "DECLINED" });
     const once = withLateCapture(payment, success("psr_9"));
-    expect(once.owed).toEqual([{ ...captureOf("psr_9"), reason: "LATE", round: 1 }]);
+    expect(once.owed).toEqual([owedOf("psr_9")]);
     expect(once.settledBy).toBeNull();
     expect(withLateCapture(once, success("psr_9"))).toEqual(once);
   });
 
   it("is not owed again after it was given back", () => {
-    const { payment } = contextWith({ refunds: [refundOf("psr_9", "LATE")] });
+    const { payment } = contextWith({ refunds: [refundOf(owedOf("psr_9"))] });
     expect(withLateCapture(payment, success("psr_9"))).toEqual(payment);
   });
 
@@ -207,31 +219,45 @@ describe("money that comes too late", () => {
 });
 
 describe("refunds", () => {
+  const refund = refundOf(owedOf("psr_1"));
+
   it("take what was given back off what is owed, and keep what is not", () => {
-    const owed = [captureOf("psr_1"), captureOf("psr_2")].map((capture) => ({ ...capture, reason: "LATE" as const, round: 1 }));
-    const payment = withRefunds(contextWith({ owed }).payment, [refundOf("psr_1", "LATE")]);
-    expect(payment.owed).toEqual([owed[1]]);
-    expect(payment.refunds).toEqual([refundOf("psr_1", "LATE")]);
+    const payment = withRefunds(contextWith({ owed: [owedOf("psr_1"), owedOf("psr_2")] }).payment, [refund]);
+    expect(payment.owed).toEqual([owedOf("psr_2")]);
+    expect(payment.refunds).toEqual([refund]);
   });
 
   it("of the capture that paid leave nothing that pays", () => {
     const { payment } = contextWith({ status: "CAPTURED", settledBy: paid });
-    expect(withRefunds(payment, [refundOf("psr_1")]).settledBy).toBeNull();
-    expect(withRefunds(payment, [refundOf("psr_2")]).settledBy).toEqual(paid);
+    expect(withRefunds(payment, [refund]).settledBy).toBeNull();
+    expect(withRefunds(payment, [refundOf(owedOf("psr_2"))]).settledBy).toEqual(paid);
   });
 
   it("that the provider took back are owed again under the next round, and what an old round still answers is none", () => {
-    const given = withRefunds(contextWith({ owed: [owedOf("psr_1")] }).payment, [refundOf("psr_1", "LATE")]);
+    const given = withRefunds(contextWith({ owed: [owedOf("psr_1")] }).payment, [refund]);
     const again = withFailedRefund(given, refundFailed("psr_1"));
-    expect(again).toMatchObject({ owed: [{ ...owedOf("psr_1"), round: 2 }], refunds: [] });
-    expect(withRefunds(again, [refundOf("psr_1", "LATE")])).toEqual(again);
-    const second = { ...refundOf("psr_1", "LATE"), round: 2, refundId: "rfd_again" };
-    expect(withRefunds(again, [second])).toMatchObject({ owed: [], refunds: [second] });
+    expect(again).toMatchObject({ owed: [owedAgain("psr_1")], refunds: [] });
+    expect(withRefunds(again, [refund])).toEqual(again);
+    const second = { ...refund, round: 2, refundId: "rfd_again", providerRefundId: "re_again" };
+    const kept = withRefunds(again, [second]);
+    expect(kept).toMatchObject({ owed: [], refunds: [{ ...second, failedRefundIds: ["re_psr_1"] }] });
+    // Told of once more, under another event's id.
+    expect(withFailedRefund(kept, refundFailed("psr_1"))).toBe(kept);
   });
 
   it("whose failure overtook their acceptance are made again", () => {
     const payment = withFailedRefund(contextWith({ owed: [owedOf("psr_1")] }).payment, refundFailed("psr_1"));
-    expect(withRefunds(payment, [refundOf("psr_1", "LATE")]).owed).toEqual([{ ...owedOf("psr_1"), round: 2 }]);
+    expect(withRefunds(payment, [refund]).owed).toEqual([owedAgain("psr_1")]);
+    expect(withFailedRefund(payment, refundFailed("psr_1"))).toBe(payment);
+  });
+
+  it("that took the place of one that failed unheard stand, when the news of that one comes late", () => {
+    // The first one's answer was lost and it failed; the call made the second round by itself.
+    const second = { ...refund, round: 2, failedRefundIds: ["re_unheard"] };
+    const payment = withRefunds(contextWith({ owed: [owedOf("psr_1")] }).payment, [second]);
+    expect(withFailedRefund(payment, refundFailed("psr_1", "re_unheard"))).toBe(payment);
+    const again = withFailedRefund(payment, refundFailed("psr_1"));
+    expect(again.owed).toEqual([{ ...owedOf("psr_1"), round: 3, failedRefundIds: ["re_unheard", "re_psr_1"] }]);
   });
 
   it("that failed while nobody had told of them yet are owed all the same, the one that settled included", () => {
@@ -239,10 +265,10 @@ describe("refunds", () => {
     const settling = withFailedReversal(payment, refundFailed("psr_1"));
     expect(settling).toMatchObject({
       settledBy: null,
-      owed: [owedOf("psr_2"), { ...paid, reason: "ROLLBACK", round: 2 }],
+      owed: [owedOf("psr_2"), { ...owedAgain("psr_1"), reason: "ROLLBACK" }],
     });
     expect(withFailedReversal(payment, refundFailed("psr_9")).owed).toHaveLength(2);
-    expect(withFailedReversal(payment, refundFailed("psr_2")).owed).toEqual([{ ...owedOf("psr_2"), round: 2 }]);
+    expect(withFailedReversal(payment, refundFailed("psr_2")).owed).toEqual([owedAgain("psr_2")]);
   });
 
   it("that were never made can't fail: a confirmed checkout keeps what paid for it", () => {
@@ -253,7 +279,7 @@ describe("refunds", () => {
   it("made by hand stand, whatever the provider says of another one", () => {
     const payment = withRefundsByHand(contextWith({ owed: [owedOf("psr_1")] }).payment, [owedOf("psr_1")], "rsl_1");
     expect(payment).toMatchObject({ owed: [], refunds: [{ refundId: "rsl_1-1", byHand: true }] });
-    expect(withFailedRefund(payment, refundFailed("psr_1"))).toEqual(payment);
+    expect(withFailedRefund(payment, refundFailed("psr_1"))).toBe(payment);
   });
 
   it("cover what settled as well as what is owed, but not a settlement of nothing", () => {
@@ -267,8 +293,8 @@ describe("refunds", () => {
   });
 
   it("reported twice are kept once", () => {
-    const once = withRefunds(contextWith().payment, [refundOf("psr_1")]);
-    expect(withRefunds(once, [refundOf("psr_1")]).refunds).toHaveLength(1);
+    const once = withRefunds(contextWith().payment, [refund]);
+    expect(withRefunds(once, [refund]).refunds).toHaveLength(1);
   });
 });
 

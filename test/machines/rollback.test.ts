@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
-import { NO_RETRY, type CheckoutContext, type OwedRefund, type Refund, type UndoName } from "../../machines/context.ts";
+import { NO_RETRY, type CheckoutContext, type OwedRefund, type UndoName } from "../../machines/context.ts";
 import type { ResolveEvent } from "../../machines/events.ts";
+import { owedFor } from "../../machines/payment.ts";
 import { afterPayment, isAllUndone, nextDeferred, resolvedBy, rollbackAfter } from "../../machines/rollback.ts";
-import { captureOf, contextWith } from "../support/checkout-context.ts";
+import { captureOf, contextWith, refundOf } from "../support/checkout-context.ts";
 
 const NOTHING = { pcrId: null, refunds: [] };
-const owed: OwedRefund = { ...captureOf("psr_1"), reason: "LATE", round: 1 };
-const refund: Refund = { ...owed, refundId: "rfd_1" };
+const owed = owedFor(captureOf("psr_1"), "LATE");
+const refund = refundOf(owed);
 
 function undoingWith(
   undone: readonly UndoName[],
@@ -41,7 +42,7 @@ it("a reversal gives back what is owed", () => {
 });
 
 it("a capture that arrived while the reversal ran makes it run once more", () => {
-  const late: OwedRefund = { ...captureOf("psr_2"), reason: "LATE", round: 1 };
+  const late = owedFor(captureOf("psr_2"), "LATE");
   const context = undoingWith([], ["paymentRequest"], [owed, late]);
   const after = rollbackAfter(context, "paymentRequest", { pcrId: "pcr_1", refunds: [refund] });
   expect(after).toMatchObject({ deferred: ["paymentRequest"], payment: { owed: [late] } });

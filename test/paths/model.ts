@@ -5,7 +5,7 @@
 import { getAdjacencyMap } from "@xstate/graph";
 import { getNextTransitions, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine, type StateValue } from "xstate";
 import { checkoutMachine } from "../../machines/checkout.ts";
-import type { CheckoutContext, CheckoutPolicy } from "../../machines/context.ts";
+import type { CheckoutContext, CheckoutPolicy, OwedRefund, Refund } from "../../machines/context.ts";
 import { heldCaptures } from "../../machines/payment.ts";
 import { nextDeferred } from "../../machines/rollback.ts";
 import { pathOf } from "../../machines/view.ts";
@@ -108,7 +108,7 @@ function outputsOf(actorId: string, context: CheckoutContext): readonly unknown[
     case "asking":
       return [report({ kind: "cancelled" }), report(captured, [paying])];
     case "refunding":
-      return [{ ...context.payment.owed[0], refundId: `rfd_${context.payment.refunds.length}` }];
+      return context.payment.owed.slice(0, 1).map(refundOf);
     default:
       return actorId.startsWith("undo:") ? undone(actorId, context) : [{}];
   }
@@ -119,10 +119,15 @@ function undone(actorId: string, context: CheckoutContext): readonly unknown[] {
   const name = actorId === "undo:deferred" ? nextDeferred(context) : actorId.slice("undo:".length);
   if (name !== "paymentRequest") return [{ pcrId: null, refunds: [], conflicts: [] }];
   const pcrId = "pcr_1";
-  const refunds = heldCaptures(context.payment).map((refund, index) => ({ ...refund, refundId: `rfd_${index}` }));
+  const refunds = heldCaptures(context.payment).map(refundOf);
   const missing = refunds.filter(({ reason }) => reason !== "LATE");
   const all = { pcrId, refunds, conflicts: [], note: "all refunds" };
   return missing.length < refunds.length ? [all, { pcrId, refunds: missing, conflicts: [], note: "missing refunds" }] : [all];
+}
+
+function refundOf(owed: OwedRefund): Refund {
+  const name = `${owed.pspReference}_${owed.round}`;
+  return { ...owed, refundId: `rfd_${name}`, providerRefundId: `re_${name}` };
 }
 
 const INSISTING = new Set(["STEP_9", "STEP_10", "asking", "refunding", "undo:deferred", "polling"]);
@@ -173,7 +178,10 @@ function payloadsOf(type: string, snapshot: AnyMachineSnapshot, { retries, hasWr
     case "payment_collection_requirement_expired":
       return [{ type, data: noticeOf(paying) }];
     case "payment_refund_failed":
-      return refundedOnce(context).map((capture) => ({ type, data: { ...noticeOf(capture), code: "CLOSED" } }));
+      return refundedOnce(context).map(({ providerRefundId }) => ({
+        type,
+        data: { ...noticeOf(paying), code: "CLOSED", providerRefundId },
+      }));
     case "ATTEMPT_PAYMENT":
       return [{ type, method: "CARD", instrumentId: "ins_async", supersedes: context.payment.attemptId }];
     case "RESOLVE":
@@ -197,9 +205,9 @@ function namedAttempt({ payment }: CheckoutContext) {
 }
 
 /** A refund may fail after it was accepted: the first one of the capture that pays stands for all. */
-function refundedOnce({ payment }: CheckoutContext): readonly (typeof paying)[] {
+function refundedOnce({ payment }: CheckoutContext): readonly Refund[] {
   const refund = payment.refunds.find(({ pspReference }) => pspReference === paying.pspReference);
-  return refund === undefined || refund.round > 1 || refund.byHand === true ? [] : [paying];
+  return refund === undefined || refund.round > 1 || refund.byHand === true ? [] : [refund];
 }
 
 function resolutionsOf(snapshot: AnyMachineSnapshot): readonly object[] {

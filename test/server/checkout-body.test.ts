@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { CheckoutContext, Payment } from "../../machines/context.ts";
+import { owedFor } from "../../machines/payment.ts";
 import { checkoutBody } from "../../server/checkout-body.ts";
 import { checkoutBodySchema } from "../../server/response-schema.ts";
+import { refundOf } from "../support/checkout-context.ts";
 import { awaitingContext, freshContext, T0, viewOf } from "./setup.ts";
 
 const capture = { pspReference: "psr_1", amount: 249900, currency: "INR" };
@@ -47,6 +49,7 @@ describe("the body of a checkout", () => {
         self: "/orchestration/checkout/ctx_1",
         stream: "/orchestration/checkout/ctx_1/stream",
         history: "/orchestration/checkout/ctx_1/history",
+        ledger: "/orchestration/checkout/ctx_1/ledger",
       },
     });
     expect(invoice).toMatchObject({ invoiceId: "inv_1", version: 1, payable: 249900, expiresAt: "2027-01-08T10:15:00.000Z" });
@@ -81,24 +84,21 @@ describe("the body of a checkout", () => {
   });
 
   it("counts each capture once, whether held, owed or refunded", () => {
-    const owed = { ...capture, pspReference: "psr_2", reason: "DUPLICATE", round: 1 } as const;
-    const refund = { ...owed, refundId: "rfd_1" };
-    const context = withPayment({ status: "CAPTURED", settledBy: capture, owed: [owed], refunds: [refund] });
+    const owed = owedFor({ ...capture, pspReference: "psr_2" }, "DUPLICATE");
+    const context = withPayment({ status: "CAPTURED", settledBy: capture, owed: [owed], refunds: [refundOf(owed)] });
     const { payment } = checkoutBody(viewOf({ state: "COMPLETED", status: "CONFIRMED", context }));
     expect(payment).toMatchObject({ status: "CAPTURED", capturedAmount: 499800, refundedAmount: 249900, nextAction: null });
   });
 
   it("lists what went back, by the provider or by hand, and what still has to, each with its round", () => {
     const named = (name: string) => ({ ...capture, pspReference: name, reason: "LATE", round: 1 }) as const;
-    const refunds = [
-      { ...named("psr_1"), refundId: "rfd_1" },
-      { ...named("psr_2"), refundId: "rsl_1-1", byHand: true },
-    ] as const;
+    const late = (name: string) => owedFor({ ...capture, pspReference: name }, "LATE");
+    const refunds = [refundOf(late("psr_1")), { ...refundOf(late("psr_2")), refundId: "rsl_1-1", byHand: true }] as const;
     // Its first refund was accepted and failed later; another capture is in both lists for a moment.
-    const owed = [{ ...named("psr_3"), round: 2 }, named("psr_1")];
+    const owed = [{ ...late("psr_3"), round: 2 }, late("psr_1")];
     const body = checkoutBody(viewOf({ context: withPayment({ refunds, owed }) }));
     expect(body.payment.refunds).toEqual([
-      { ...named("psr_1"), status: "REFUNDED", refundId: "rfd_1" },
+      { ...named("psr_1"), status: "REFUNDED", refundId: "rfd_psr_1" },
       { ...named("psr_2"), status: "REFUNDED_BY_HAND", refundId: "rsl_1-1" },
       { ...named("psr_3"), round: 2, status: "OWED", refundId: null },
     ]);
@@ -106,19 +106,19 @@ describe("the body of a checkout", () => {
   });
 
   it("leaves a capture in a foreign currency out of the amounts", () => {
-    const owed = { pspReference: "psr_2", amount: 3000, currency: "USD", reason: "AMOUNT_MISMATCH", round: 1 } as const;
+    const owed = owedFor({ pspReference: "psr_2", amount: 3000, currency: "USD" }, "AMOUNT_MISMATCH");
     expect(checkoutBody(viewOf({ context: withPayment({ owed: [owed] }) })).payment.capturedAmount).toBe(0);
   });
 
   it("says REFUNDED once everything captured went back in a rollback", () => {
-    const refund = { ...capture, reason: "ROLLBACK", refundId: "rfd_1", round: 1 } as const;
+    const refund = refundOf(owedFor(capture, "ROLLBACK"));
     const context = withPayment({ status: "CAPTURED", refunds: [refund] });
     const { payment } = checkoutBody(viewOf({ state: "ROLLEDBACK", status: "ROLLED_BACK", context }));
     expect(payment).toMatchObject({ status: "REFUNDED", capturedAmount: 249900, refundedAmount: 249900 });
   });
 
   it("stays DECLINED while another attempt is awaited after a refunded wrong amount", () => {
-    const refund = { ...capture, amount: 5, reason: "AMOUNT_MISMATCH", refundId: "rfd_1", round: 1 } as const;
+    const refund = refundOf(owedFor({ ...capture, amount: 5 }, "AMOUNT_MISMATCH"));
     const { payment } = checkoutBody(viewOf({ context: withPayment({ status: "DECLINED", refunds: [refund] }) }));
     expect(payment.status).toBe("DECLINED");
   });

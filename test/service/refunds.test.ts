@@ -5,7 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TerminalError, TransientError } from "../../machines/errors.ts";
-import type { PaymentProvider } from "../../services/payment-provider.ts";
+import type { PaymentProvider, ProviderEvent } from "../../services/payment-provider.ts";
+import { takeBackRefund } from "../../services/simulator-refunds.ts";
 import { eventually, order } from "../support/client.ts";
 import { Interference } from "../support/interference.ts";
 import { successEvent } from "../support/payment-desk.ts";
@@ -50,6 +51,18 @@ onEveryBackend("refunds", (stage, kind) => {
   const balancesOf = async (id: string) =>
     Object.fromEntries((await service.ledger(id)).balances.map(({ account, amount }) => [account, amount]));
 
+  /** The bank sends the first refund of that capture back; the event that tells of it. */
+  async function sendBack(id: string, pcrId: string, pspReference: string): Promise<ProviderEvent> {
+    const { timestamp, data } = successEvent(pcrId, pspReference);
+    const [refund] = await service.rows<{ id: string }>(
+      "select id from checkoutd.provider_refunds where context_id = $1 and psp_reference = $2 order by accepted_at limit 1",
+      [id, pspReference],
+    );
+    if (refund === undefined) throw new Error("It was refunded.");
+    await stage().database.transaction((tx) => takeBackRefund(tx, refund.id, Date.now()));
+    return { type: "payment_refund_failed", timestamp, data: { ...data, code: "ACCOUNT_CLOSED", providerRefundId: refund.id } };
+  }
+
   test("a refund that the bank sends back later: operators are told, and it is made again under a new key", async () => {
     services.before.set("createPreferencesToLineItemsMapping", async () => {
       await failOncePaid(service, (await newestPayment(service)).id);
@@ -77,14 +90,35 @@ onEveryBackend("refunds", (stage, kind) => {
     await service.cancel(id);
     await deliver(service, successEvent(pcrId, "psr_fails_once"));
     await rest(service, id);
-    const { timestamp, data } = successEvent(pcrId, "psr_fails_once");
-    const failure = { type: "payment_refund_failed", timestamp, data: { ...data, code: "ACCOUNT_CLOSED" } } as const;
+    const failure = await sendBack(id, pcrId, "psr_fails_once");
     const eventId = randomUUID();
     for (let times = 1; times <= 3; times++) await deliver(service, failure, eventId);
     await rest(service, id);
     expect(count(id, "checkout_needs_attention")).toBe(1);
     expect(await moneyOf(stage().database, id)).toEqual({ captures: 1, net: 0 });
     expect(await balancesOf(id)).toMatchObject({ SUSPENSE: 0 });
+  });
+
+  test.runIf(kind === "embedded")("news of a failed refund that comes after the next one was made: that one stands", async () => {
+    const { id, pcrId } = await awaiting();
+    await service.cancel(id);
+    let news: ProviderEvent | undefined;
+    provider.after.set("refund", async () => {
+      provider.after.clear();
+      news = await sendBack(id, pcrId, "psr_late_news");
+      return unavailable();
+    });
+    await deliver(service, successEvent(pcrId, "psr_late_news"));
+    await rest(service, id);
+    if (news === undefined) throw new Error("The first refund was sent back.");
+    await deliver(service, news);
+    expect(await wrongsOf(service, id, { status: "ROLLED_BACK", refunds: 1 })).toEqual([]);
+    expect(await refundRowsOf(id)).toEqual([
+      { round: 1, isStanding: false },
+      { round: 2, isStanding: true },
+    ]);
+    expect(count(id, "checkout_needs_attention")).toBe(0);
+    expect(await balancesOf(id)).toEqual({ PROVIDER: 0, SUSPENSE: 0 });
   });
 
   test("a rollback whose refund is refused for long: not rolled back, the cart is free, an operator is told; done in the end", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { OwedRefund } from "../../machines/context.ts";
 import { refundKey } from "../../machines/keys.ts";
+import { owedFor } from "../../machines/payment.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { countingIds } from "../support/ports.ts";
@@ -124,7 +125,7 @@ describe("reversePaymentRequest", () => {
     const first = await payments.createPaymentRequest(request);
     await payments.createPaymentAttempt(attempt(first.pcrId, 2, "ins_sync_ok"));
     await simulator.recordAuthenticatedSuccess(successEvent(first.pcrId, "psp_dup", 249900, first.attemptId));
-    const owed = [{ pspReference: "psp_dup", amount: 249900, currency: "INR", reason: "DUPLICATE" as const, round: 1 }];
+    const owed = [owedFor({ pspReference: "psp_dup", amount: 249900, currency: "INR" }, "DUPLICATE")];
     const { refunds } = await payments.reversePaymentRequest({ ...undo, owed });
     expect(refunds.map(({ reason }) => reason).sort()).toEqual(["DUPLICATE", "ROLLBACK"]);
     expect(await net()).toBe(0);
@@ -182,8 +183,7 @@ describe("refundCapture", () => {
     const desk = setup("ins_sync_ok");
     const { pcrId, outcome } = await desk.payments.createPaymentRequest(desk.request);
     if (outcome.kind !== "captured") throw new Error("expected a capture");
-    const { kind: _, ...capture } = outcome;
-    const owed = { ...capture, reason: "LATE" as const, round: 1 };
+    const owed = owedFor(outcome, "LATE");
     return { ...desk, call: refundCall(desk.executionContextId, pcrId, owed) };
   }
 

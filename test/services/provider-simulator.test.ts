@@ -216,6 +216,7 @@ describe("the instrument whose first refund fails", () => {
         currency: "KWD",
         occurredAt: new Date(clock.now() - 5_000).toISOString(),
         code: "REFUND_FAILED_AT_BANK",
+        providerRefundId: first.refundId,
       },
     });
     expect(await entry()).toMatchObject({ captured: 1000, refunded: 0, captures: [{ refundedAmount: 0 }] });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { transfersBetween, type Transfer } from "../../machines/ledger.ts";
+import { owedFor } from "../../machines/payment.ts";
 import { compareCapture, positionOf, type BookedTransfer } from "../../services/capture-comparison.ts";
 import type { ChargePage, ListedCharge } from "../../services/payment-provider.ts";
 import { reconcile, type MoneyBooks } from "../../services/reconciliation.ts";
@@ -120,7 +121,7 @@ describe("both sides say the same", () => {
   });
 
   test("reads the transfers that the machine's own ledger makes", async () => {
-    const owed = { pspReference: "psp_1", amount: AMOUNT, currency: "INR", reason: "LATE", round: 1 };
+    const owed = owedFor({ pspReference: "psp_1", amount: AMOUNT, currency: "INR" }, "LATE");
     const view = (payment: object) =>
       ({
         state: "ROLLEDBACK",

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Capture, OwedRefund } from "../../machines/context.ts";
+import type { Capture } from "../../machines/context.ts";
 import { refundKey } from "../../machines/keys.ts";
+import { owedFor } from "../../machines/payment.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { openPaymentDesk } from "../support/payment-desk.ts";
@@ -25,7 +26,7 @@ async function setup() {
   const { pspReference, amount, currency } = success.data;
   const capture: Capture = { pspReference, amount, currency };
   const call = (round: number) => {
-    const owed: OwedRefund = { ...capture, reason: "LATE", round };
+    const owed = { ...owedFor(capture, "LATE"), round };
     const key = refundKey(desk.executionContextId, pspReference, round);
     return { executionContextId: desk.executionContextId, key, pcrId, owed };
   };
@@ -123,6 +124,18 @@ test("goes on with the next key also when it crashed on the way there", async ()
   await expect(refund(1)).rejects.toThrow("the process died");
   expect(await ledger()).toMatchObject([HELD]);
   expect(await refund(1)).toMatchObject({ round: 2 });
+  expect(await ledger()).toMatchObject([BOTH]);
+});
+
+test("a refund that the provider told us failed, and still calls accepted, is asked for again later", async () => {
+  const { payments, call, undo, pass, ledger } = await setup();
+  const first = await payments.refundCapture(call(1));
+  const told = { ...call(2).owed, failedRefundIds: [first.providerRefundId ?? ""] };
+  const again = { ...call(2), owed: told };
+  await expect(payments.refundCapture(again)).rejects.toMatchObject({ code: "REFUND_FAILED", class: "TRANSIENT" });
+  await expect(payments.reversePaymentRequest({ ...undo, owed: [told] })).rejects.toMatchObject({ code: "REFUND_FAILED" });
+  await pass(1_000);
+  expect(await payments.refundCapture(again)).toMatchObject({ round: 2 });
   expect(await ledger()).toMatchObject([BOTH]);
 });
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { owedFor } from "../../machines/payment.ts";
 import type { Call, PaymentRequest } from "../../steps/services.ts";
 import { FakeParticipants } from "./fake-participants.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -70,7 +71,7 @@ test("a refund under a new key moves money again: nobody but the caller keeps th
   const { payments, request } = setup();
   const { attemptId } = await payments.createPaymentRequest(request);
   payments.capture(CONTEXT, capture(attemptId, "psr_1"));
-  const owed = { pspReference: "psr_1", amount: 500, currency: "INR", reason: "LATE" as const, round: 1 };
+  const owed = owedFor({ pspReference: "psr_1", amount: 500, currency: "INR" }, "LATE");
   for (const key of ["a", "a", "b"]) await payments.refundCapture({ executionContextId: CONTEXT, key, owed });
   expect(payments.find(CONTEXT)?.givenBack).toHaveLength(2);
 });

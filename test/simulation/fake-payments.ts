@@ -13,6 +13,7 @@ import type {
 } from "../../machines/context.ts";
 import { TerminalError } from "../../machines/errors.ts";
 import { refundKey } from "../../machines/keys.ts";
+import { owedFor } from "../../machines/payment.ts";
 import type { Call, PaymentRequest, Payments, Reversal } from "../../steps/services.ts";
 
 export interface Charge {
@@ -118,7 +119,7 @@ export class FakePayments implements Payments {
     for (const capture of pcr.captures) {
       if (!isHeld(pcr, capture)) continue;
       const due = owed.find(({ pspReference }) => pspReference === capture.pspReference);
-      const refund = due ?? { ...moneyOf(capture), reason: "ROLLBACK" as const, round: 1 };
+      const refund = due ?? owedFor(capture, "ROLLBACK");
       this.#giveBack(executionContextId, refundKey(executionContextId, capture.pspReference, refund.round), refund);
     }
     return { pcrId: pcr.pcrId, refunds: this.#known(call).givenBack.map(({ refund }) => refund) };
@@ -135,7 +136,8 @@ export class FakePayments implements Payments {
     if (!pcr.captures.some(({ pspReference }) => pspReference === owed.pspReference)) {
       throw new TerminalError("CAPTURE_UNKNOWN", `The provider never captured ${owed.pspReference}.`);
     }
-    const refund: Refund = { ...owed, refundId: `rfd_${pcr.givenBack.length + 1}_${owed.pspReference}` };
+    const name = `${pcr.givenBack.length + 1}_${owed.pspReference}`;
+    const refund: Refund = { ...owed, refundId: `rfd_${name}`, providerRefundId: `re_${name}` };
     this.#set(executionContextId, { ...pcr, givenBack: [...pcr.givenBack, { key, refund }] });
     return refund;
   }

@@ -1,5 +1,13 @@
 /** Contexts of a checkout for tests of the machine's pure parts. */
-import { initialContext, type Capture, type CheckoutContext, type Invoice, type Payment } from "../../machines/context.ts";
+import {
+  initialContext,
+  type Capture,
+  type CheckoutContext,
+  type Invoice,
+  type OwedRefund,
+  type Payment,
+  type Refund,
+} from "../../machines/context.ts";
 import type { PaymentEvent, PaymentNotice } from "../../machines/events.ts";
 
 export const PAYABLE = 249_900;
@@ -54,6 +62,11 @@ export function newContext(): CheckoutContext {
 
 export function captureOf(pspReference: string, amount = PAYABLE, currency = CURRENCY): Capture {
   return { pspReference, amount, currency };
+}
+
+/** The refund of what is owed, named after its capture. */
+export function refundOf(owed: OwedRefund): Refund {
+  return { ...owed, refundId: `rfd_${owed.pspReference}`, providerRefundId: `re_${owed.pspReference}` };
 }
 
 export function success(pspReference: string, notice: Partial<PaymentNotice> = {}): PaymentEvent {
