@@ -4,6 +4,7 @@
  */
 import type { Store, UnsettledMoney } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
+import { PeriodicTask } from "./periodic-task.ts";
 import type { Log } from "./telemetry.ts";
 
 const LOOK_EVERY_MS = 15_000;
@@ -21,11 +22,16 @@ export interface MoneyWatchDeps {
 export class MoneyWatch {
   private held: readonly UnsettledMoney[] = [];
   private reported = new Set<string>();
-  private cancelLook: () => void = () => {};
-  private current: Promise<void> = Promise.resolve();
-  private isStopped = false;
+  private readonly looks: PeriodicTask;
 
-  constructor(private readonly deps: MoneyWatchDeps) {}
+  constructor(private readonly deps: MoneyWatchDeps) {
+    this.looks = new PeriodicTask({
+      ...deps,
+      pauseMs: LOOK_EVERY_MS,
+      work: () => this.look(),
+      failureMessage: "The look for unsettled money failed; it is repeated",
+    });
+  }
 
   /** Checkouts that hold such money. */
   get checkouts(): number {
@@ -39,23 +45,12 @@ export class MoneyWatch {
   }
 
   start(): void {
-    this.schedule(0);
+    this.looks.start();
   }
 
   /** Resolves when the look that is under way has ended. Safe twice and before start. */
-  async stop(): Promise<void> {
-    this.isStopped = true;
-    this.cancelLook();
-    await this.current;
-  }
-
-  private schedule(delayMs: number): void {
-    if (this.isStopped) return;
-    this.cancelLook = this.deps.clock.after(delayMs, () => {
-      this.current = this.look()
-        .catch((error: unknown) => this.deps.log.warn({ err: error }, "The look for unsettled money failed; it is repeated"))
-        .finally(() => this.schedule(LOOK_EVERY_MS));
-    });
+  stop(): Promise<void> {
+    return this.looks.stop();
   }
 
   private async look(): Promise<void> {

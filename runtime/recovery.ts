@@ -5,6 +5,7 @@
 import type { Store } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
 import type { NodeLease } from "./node-lease.ts";
+import { PeriodicTask } from "./periodic-task.ts";
 import type { Log } from "./telemetry.ts";
 
 const SWEEP_MS = 500;
@@ -30,33 +31,27 @@ export interface RecoveryDeps {
 }
 
 export class Recovery {
-  private cancelSweep: () => void = () => {};
-  private current: Promise<void> = Promise.resolve();
-  private isStopped = false;
+  private readonly search: PeriodicTask;
   private sweeps = 0;
   /** Owned and not run at the last look: once may be a claim that is just being taken up. */
   private suspects: ReadonlySet<string> = new Set();
 
-  constructor(private readonly deps: RecoveryDeps) {}
+  constructor(private readonly deps: RecoveryDeps) {
+    this.search = new PeriodicTask({
+      ...deps,
+      pauseMs: SWEEP_MS,
+      work: () => this.sweep(),
+      failureMessage: "The search for runnable checkouts failed; it is repeated",
+    });
+  }
 
   start(): void {
-    this.schedule(0);
+    this.search.start();
   }
 
   /** Resolves when the sweep that is under way has ended. Safe twice and before start. */
-  async stop(): Promise<void> {
-    this.isStopped = true;
-    this.cancelSweep();
-    await this.current;
-  }
-
-  private schedule(delayMs: number): void {
-    if (this.isStopped) return;
-    this.cancelSweep = this.deps.clock.after(delayMs, () => {
-      this.current = this.sweep()
-        .catch((error: unknown) => this.deps.log.warn({ err: error }, "The search for runnable checkouts failed; it is repeated"))
-        .finally(() => this.schedule(SWEEP_MS));
-    });
+  stop(): Promise<void> {
+    return this.search.stop();
   }
 
   private async sweep(): Promise<void> {
