@@ -62,17 +62,16 @@ export class ActorRegistry {
     return this.inTurn(id, () => this.takeUp(id));
   }
 
-  /** Hands a message to the checkout's actor, waking it if it rests. False = it runs elsewhere, or is parked. */
-  async deliver(id: string, message: Message): Promise<boolean> {
-    if (this.actors.get(id)?.tell(message) === true) return true;
-    await this.wake(id);
-    return this.actors.get(id)?.tell(message) ?? false;
+  /** The checkout's actor, woken if it rests. Null = it runs elsewhere, or is parked. */
+  async actorOf(id: string): Promise<CheckoutActor | null> {
+    if (!this.actors.has(id)) await this.wake(id);
+    return this.actors.get(id) ?? null;
   }
 
   /** Wakes the checkout for its inbox, if this node runs it or may. */
   async notify(id: string): Promise<void> {
-    if (!this.actors.has(id)) await this.wake(id);
-    await this.actors.get(id)?.pullInbox();
+    const actor = await this.actorOf(id);
+    await actor?.pullInbox();
   }
 
   /** Stops every actor at once; nothing more is written. Another node, or this one anew, goes on from the journal. */

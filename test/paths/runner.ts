@@ -136,7 +136,8 @@ class PathRun {
     if (type.startsWith("xstate.error.actor.")) return this.taken().reject(errorOf(event["error"] as StepFailure));
     if (type.startsWith("xstate.after.")) {
       this.clock.jump();
-      await this.registry.deliver(this.id, { kind: "timer", id: type });
+      const actor = await this.registry.actorOf(this.id);
+      actor?.tell({ kind: "timer", id: type });
     } else {
       await this.store.receiveCommand("paths", `${this.id}:${index}`, this.id, withoutStamp(event));
       await this.registry.notify(this.id);
