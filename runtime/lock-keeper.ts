@@ -5,6 +5,7 @@
 import { TransientError } from "../machines/errors.ts";
 import type { LockManager } from "../locking/lock-manager.ts";
 import type { Clock } from "../steps/ports.ts";
+import { PeriodicTask } from "./periodic-task.ts";
 import type { Counters, Log } from "./telemetry.ts";
 
 const LOCK_TTL_MS = 30_000;
@@ -19,20 +20,21 @@ export interface LockKeeperDeps {
 
 export class LockKeeper {
   private readonly held = new Map<string, readonly string[]>();
-  private cancelRenewal: () => void = () => {};
+  private readonly renewal: PeriodicTask;
 
-  constructor(private readonly deps: LockKeeperDeps) {}
-
-  start(): void {
-    this.cancelRenewal = this.deps.clock.after(RENEW_MS, () => {
-      void this.renewAll().finally(() => this.start());
-    });
+  constructor(private readonly deps: LockKeeperDeps) {
+    const { clock, log } = deps;
+    const failureMessage = "The locks could not be renewed; they are renewed again";
+    this.renewal = new PeriodicTask({ clock, log, pauseMs: RENEW_MS, work: () => this.renewAll(), failureMessage });
   }
 
-  /** Safe twice and before start. Locks that are still held lapse by themselves. */
+  start(): void {
+    this.renewal.start();
+  }
+
+  /** Safe twice and before start. Locks that are still held lapse by themselves; a service that hangs isn't waited for. */
   stop(): void {
-    this.cancelRenewal();
-    this.cancelRenewal = () => {};
+    void this.renewal.stop();
   }
 
   /** All of the context's locks, re-entrantly; TransientError `LOCKED` while another holds one. */

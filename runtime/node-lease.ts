@@ -66,7 +66,10 @@ export class NodeLease {
     const askedAt = this.deps.clock.monotonic();
     const wasTrusted = askedAt < this.trustedUntil;
     if (this.trustedUntil > 0 && !wasTrusted) return this.renew();
-    if (!(await this.deps.store.heartbeat(this.id, LEASE_TTL_MS))) return this.renew();
+    const isHeld = await this.deps.store.heartbeat(this.id, LEASE_TTL_MS);
+    // It was given back while this beat was under way: nothing is lost, and no new identity follows.
+    if (this.isStopped) return;
+    if (!isHeld) return this.renew();
     this.trustedUntil = askedAt + LEASE_TTL_MS - MARGIN_MS;
   }
 

@@ -18,6 +18,7 @@ export const COUNTER_NAMES = [
   "publish_failures",
   "payment_events_stored",
   "payment_events_duplicate",
+  "payment_events_contradictory",
   "payment_events_unmatched",
   "payment_events_ignored",
   "payment_events_refused",

@@ -78,6 +78,20 @@ test("renews what it holds, again and again, until it is released", async () => 
   ]);
 });
 
+test("is not renewed any more when a renewal was under way at the stop", async () => {
+  const { keeper, calls, controls, renewal } = setup();
+  keeper.start();
+  await renewal();
+  await keeper.hold("ctx_1", ["pg_1"]);
+  let renewed: (isRenewed: boolean) => void = () => {};
+  controls.renew = () => new Promise((resolve) => (renewed = resolve));
+  await renewal();
+  keeper.stop();
+  renewed(true);
+  for (let times = 1; times <= 3; times++) await renewal();
+  expect(calls).toEqual(["acquire ctx_1: ctx_1 pg_1", "renew ctx_1: ctx_1 pg_1"]);
+});
+
 test.each([
   { how: "lapsed", renew: async () => false },
   { how: "could not be renewed", renew: () => Promise.reject(new Error("the server was restarted")) },

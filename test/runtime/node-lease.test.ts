@@ -124,3 +124,16 @@ test("stopping ends the lease, so that others take over at once; twice and befor
   await unstarted.lease.stop();
   expect(unstarted.ended).toEqual([]);
 });
+
+test("a heartbeat that comes back after the stop takes no new identity, and counts as no loss", async () => {
+  const { lease, controls, pass, lost, counters, beats } = setup();
+  await lease.start();
+  let answer: (isHeld: boolean) => void = () => {};
+  controls.heartbeat = () => new Promise((resolve) => (answer = resolve));
+  await pass(HEARTBEAT_MS);
+  await lease.stop();
+  const before = beats.length;
+  answer(false);
+  await pass(LEASE_TTL_MS);
+  expect({ lost, beats: beats.length, count: counters.get("lease_lost") }).toEqual({ lost: [], beats: before, count: 0 });
+});
