@@ -1,4 +1,5 @@
 /** What arrives from outside. Kept by (source, event id), signalled to the checkout that it is for, in one statement. */
+import type { Receipt } from "./store.ts";
 
 /*
  * 1. stored     the inbox row; seen before = nothing below happens.
@@ -11,7 +12,8 @@
  * wants only a PCR that nobody knows, and whoever holds such a row never goes on to a checkout's. (Left over: two checkouts
  * learn one PCR while a second node commits for the first of them. Postgres ends that wait, and the loser tries again.)
  *
- * What it answers for a duplicate it reads without a lock: a hint where to look, no more.
+ * What it answers for a duplicate it reads without a lock: a hint where to look, and whether the two say the same. The
+ * latter is null when the stored one was committed while we waited for it: only the next statement sees its content.
  */
 export const RECEIVE_PAYMENT = `
 with stored as (
@@ -26,8 +28,13 @@ with stored as (
 )
 select n.is_new as "isNew",
   case when n.is_new then (select context_id from counted)
-    else (select p.context_id from checkoutd.pcr_contexts p where p.pcr_id = $3) end as "contextId"
+    else (select p.context_id from checkoutd.pcr_contexts p where p.pcr_id = $3) end as "contextId",
+  case when n.is_new then false
+    else (select b.event <> $4::text::jsonb from checkoutd.inbox b where b.source = $1 and b.event_id = $2)
+  end as "isContradiction"
 from (select exists (select from stored) as is_new) n`;
+
+export type KeptPayment = Omit<Receipt, "isContradiction"> & { readonly isContradiction: boolean | null };
 
 /** The inbox row first, then the checkout's: a commit that holds the checkout's row never waits for an inbox row that isn't there yet. */
 export const RECEIVE_COMMAND = `

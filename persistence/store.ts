@@ -165,6 +165,8 @@ export interface ReceivedEvent {
 export interface Receipt {
   /** False: seen before, nothing changed. */
   readonly isNew: boolean;
+  /** Seen before under this id, with another content: the one that is stored stands. */
+  readonly isContradiction: boolean;
   /** The checkout that it was signalled to; null = nobody knows its payment requirement yet, so it waits. */
   readonly contextId: string | null;
 }

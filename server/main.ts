@@ -46,7 +46,10 @@ function stopOnSignal(drain: () => Promise<void>, log: Logger): void {
     isStopping = true;
     log.info({ signal }, "Draining");
     drain().then(
-      () => process.exit(EXIT.drained),
+      () => {
+        log.info("Drained; whatever is unfinished goes on after the next start");
+        process.exit(EXIT.drained);
+      },
       (error: unknown) => {
         log.error({ err: error }, "The drain failed; the journal has everything that was promised");
         process.exit(1);

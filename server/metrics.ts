@@ -27,9 +27,10 @@ const HELP = {
   publish_failures: "Publications that failed and are tried again",
   payment_events_stored: "Payment events that were kept",
   payment_events_duplicate: "Payment events that had been kept before",
+  payment_events_contradictory: "Payment events that had been kept before with another content, which stands",
   payment_events_unmatched: "Payment events that name no payment requirement",
   payment_events_ignored: "Payment events of a type that is not known",
-  payment_events_refused: "Payment events with a wrong signature, or that are not valid",
+  payment_events_refused: "Payment events with a wrong or old signature, or that are not valid",
 } as const satisfies Record<CounterName, string>;
 
 export interface Exposition {

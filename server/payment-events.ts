@@ -3,13 +3,14 @@
  * HTTP is one way to it; the built-in provider sends its own events through it as well.
  */
 import type { PaymentNewsEvent } from "../machines/events.ts";
+import type { Receipt } from "../persistence/store.ts";
 import type { CheckoutOrchestrator } from "../runtime/orchestrator.ts";
-import type { Counters } from "../runtime/telemetry.ts";
+import type { Counters, Log } from "../runtime/telemetry.ts";
 import { parseJson } from "./json-body.ts";
 import { readPaymentEvent, type ReadEvent, type UnmatchedEvent } from "./payment-event-schema.ts";
 import { problem, type Problem } from "./problems.ts";
 import { invalid } from "./violations.ts";
-import { signatureCheck, type Delivery } from "./webhook-signature.ts";
+import { signatureCheck, type Delivery, type SignatureVerdict } from "./webhook-signature.ts";
 
 export interface PaymentDoorDeps {
   /** PAYMENT_WEBHOOK_SECRET, one that `webhookSecretMistake` finds nothing wrong with. */
@@ -18,10 +19,11 @@ export interface PaymentDoorDeps {
   readonly source: string;
   readonly orchestrator: Pick<CheckoutOrchestrator, "receivePayment">;
   /** Keeps an event that names no payment requirement, for people to look at. Resolves when it is durable. */
-  readonly keepUnmatched: (source: string, event: UnmatchedEvent) => Promise<unknown>;
+  readonly keepUnmatched: (source: string, event: UnmatchedEvent) => Promise<Receipt>;
   /** Books a success at the built-in provider, whose word on its captures the checkout will ask for. Idempotent. */
   readonly bookCapture: (event: CaptureEvent) => Promise<unknown>;
   readonly counters: Pick<Counters, "add">;
+  readonly log: Pick<Log, "warn">;
 }
 
 /** As `ProviderEvent` of the built-in provider. */
@@ -46,11 +48,21 @@ const COUNTER_OF = {
   IGNORED: "payment_events_ignored",
 } as const satisfies Record<Admitted, string>;
 
+const WHY_REFUSED = {
+  /** Says no more than that: whoever tries to forge one learns nothing. */
+  UNSIGNED:
+    "Sign the raw body by the Standard Webhooks scheme (webhook-id, webhook-timestamp, webhook-signature) with the shared secret, anew for every delivery.",
+  /** Whoever signed it knows the secret, so may be told. */
+  STALE:
+    "The signature is right, but webhook-timestamp is more than five minutes from this node's clock. Sign every delivery anew, and compare the clocks.",
+} as const satisfies Record<Exclude<SignatureVerdict, "SIGNED">, string>;
+
 export function openPaymentDoor(deps: PaymentDoorDeps): PaymentDoor {
-  const isSigned = signatureCheck(deps.secret);
+  const verdictOn = signatureCheck(deps.secret);
   return {
     async receive(delivery) {
-      const answer = isSigned(delivery) ? await takeIn(deps, delivery.body) : unsigned();
+      const verdict = verdictOn(delivery);
+      const answer = verdict === "SIGNED" ? await takeIn(deps, delivery.body) : unauthenticated(WHY_REFUSED[verdict]);
       deps.counters.add(answer.kind === "admitted" ? COUNTER_OF[answer.status] : "payment_events_refused");
       return answer;
     },
@@ -70,16 +82,32 @@ async function keep(deps: PaymentDoorDeps, read: ReadEvent): Promise<Admitted> {
     case "ignored":
       return "IGNORED";
     case "unmatched":
-      await deps.keepUnmatched(deps.source, read.event);
+      reportContradiction(deps, read.event, await deps.keepUnmatched(deps.source, read.event));
       return "UNMATCHED";
     case "matched": {
       const { event, timestamp } = read;
       // Booked first: as soon as the checkout hears of it, it may ask the provider, or give the money back.
       if (isCapture(event)) await deps.bookCapture({ ...event, timestamp });
       const receipt = await deps.orchestrator.receivePayment(deps.source, event);
+      reportContradiction(deps, event, receipt);
       return receipt.isNew ? "STORED" : "DUPLICATE";
     }
   }
+}
+
+interface AnyEvent {
+  readonly data: { readonly eventId: string; readonly pcrId?: string };
+}
+
+/** Its sender is answered as for any duplicate, or it would send it for ever: who is right is for people to find out. */
+function reportContradiction({ source, counters, log }: PaymentDoorDeps, { data }: AnyEvent, receipt: Receipt): void {
+  if (!receipt.isContradiction) return;
+  counters.add("payment_events_contradictory");
+  const { eventId, pcrId = null } = data;
+  log.warn(
+    { source, eventId, pcrId, executionContextId: receipt.contextId },
+    "A payment event came again with another content; the first one stands. Ask its provider which one is right.",
+  );
 }
 
 /** A success over nothing moved no money, so there is nothing to book. */
@@ -87,9 +115,6 @@ function isCapture(event: PaymentNewsEvent): event is Extract<PaymentNewsEvent, 
   return event.type === "payment_collection_requirement_success" && event.data.amount > 0;
 }
 
-/** Says no more than that: whoever tries to forge one learns nothing. */
-function unsigned(): DoorAnswer {
-  const detail =
-    "Sign the raw body by the Standard Webhooks scheme (webhook-id, webhook-timestamp, webhook-signature) with the shared secret, anew for every delivery.";
+function unauthenticated(detail: string): DoorAnswer {
   return { kind: "refused", problem: problem("UNAUTHENTICATED", detail) };
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Store } from "../persistence/store.ts";
 import type { CheckoutOrchestrator } from "../runtime/orchestrator.ts";
-import type { Counters } from "../runtime/telemetry.ts";
+import type { Counters, Log } from "../runtime/telemetry.ts";
 import { openPaymentDoor, type CaptureEvent, type PaymentDoor } from "./payment-events.ts";
 import { signedDelivery } from "./webhook-signature.ts";
 
@@ -20,6 +20,7 @@ export interface ProviderDoorDeps {
   readonly store: Pick<Store, "receivePayment">;
   readonly orchestrator: Pick<CheckoutOrchestrator, "receivePayment">;
   readonly counters: Counters;
+  readonly log: Pick<Log, "warn">;
   /** Null = nobody outside this process can sign an event. */
   readonly secret: string | null;
 }
@@ -31,7 +32,7 @@ export interface ProviderDoor {
   readonly startSending: (onError: OnError) => () => Promise<void>;
 }
 
-export function openProviderDoor({ provider, store, orchestrator, counters, secret }: ProviderDoorDeps): ProviderDoor {
+export function openProviderDoor({ provider, store, orchestrator, counters, log, secret }: ProviderDoorDeps): ProviderDoor {
   const ownSecret = secret ?? `whsec_${randomBytes(32).toString("base64")}`;
   const door = openPaymentDoor({
     secret: ownSecret,
@@ -40,6 +41,7 @@ export function openProviderDoor({ provider, store, orchestrator, counters, secr
     keepUnmatched: (source, event) => store.receivePayment(source, event.data.eventId, null, { ...event }),
     bookCapture: (event) => provider.recordAuthenticatedSuccess(event),
     counters,
+    log,
   });
   return {
     door: secret === null ? null : door,

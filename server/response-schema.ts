@@ -66,6 +66,8 @@ const lineItemBodySchema = z.object({
 });
 export type LineItemBody = z.infer<typeof lineItemBodySchema>;
 
+const linksSchema = z.object({ self: z.string(), stream: z.string(), history: z.string(), ledger: z.string() });
+
 const lastErrorSchema = z.object({
   step: z.string(),
   class: z.enum(["TRANSIENT", "TERMINAL"]),
@@ -89,7 +91,7 @@ export const checkoutBodySchema = z
     preferenceIds: z.array(z.string()),
     payment: paymentBodySchema,
     lastError: lastErrorSchema.nullable(),
-    links: z.object({ self: z.string(), stream: z.string(), history: z.string() }),
+    links: linksSchema,
   })
   .openapi("Checkout");
 export type CheckoutBody = z.infer<typeof checkoutBodySchema>;
@@ -145,7 +147,7 @@ export const checkoutListSchema = z
         seq: z.int(),
         createdAt: instant,
         updatedAt: instant,
-        links: z.object({ self: z.string(), stream: z.string(), history: z.string() }),
+        links: linksSchema,
       }),
     ),
   })

@@ -1,4 +1,5 @@
 /** Signatures by the Standard Webhooks scheme: over a delivery's id, its time and its bytes as they were sent. */
+import { timingSafeEqual } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 
 /** One delivery of an event, whichever transport brought it. */
@@ -16,6 +17,8 @@ export interface SignatureHeaders {
 
 /** A shorter key can be guessed; the scheme itself asks for 24. */
 const KEY_BYTES_MIN = 16;
+/** So many digits that a Date still holds it. */
+const UNIX_SECONDS = /^\d{1,12}$/;
 
 /** Null = it can be used. Never repeats the secret. */
 export function webhookSecretMistake(secret: string): string | null {
@@ -30,19 +33,38 @@ export function webhookSecretMistake(secret: string): string | null {
   return bytes < KEY_BYTES_MIN ? `has a key of fewer than ${KEY_BYTES_MIN} bytes; it ${howTo}` : null;
 }
 
-/** True for a delivery that was signed with this secret less than five minutes from now, before or after. */
-export function signatureCheck(secret: string): (delivery: Delivery) => boolean {
+/** STALE: signed with this secret, but for a time more than five minutes from now, before or after. */
+export type SignatureVerdict = "SIGNED" | "STALE" | "UNSIGNED";
+
+export function signatureCheck(secret: string): (delivery: Delivery) => SignatureVerdict {
   const webhook = new Webhook(secret);
-  return ({ headers, body }) => {
-    try {
-      // The library reads bytes as UTF-8: those that are none must be refused after it.
-      webhook.verify(Buffer.from(body), { ...headers }, { jsonParse: false });
-      return true;
-    } catch {
-      // A header that the library can't read is no signature either.
-      return false;
-    }
+  return (delivery) => {
+    if (!isSignedForItsTime(webhook, delivery)) return "UNSIGNED";
+    // The library has the last word; of what is signed for its time, it refuses nothing but the time.
+    return isVerified(webhook, delivery) ? "SIGNED" : "STALE";
   };
+}
+
+/** By whoever knows the secret, whenever that was. */
+function isSignedForItsTime(webhook: Webhook, { headers, body }: Delivery): boolean {
+  const { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures } = headers;
+  if (id === "" || !UNIX_SECONDS.test(timestamp)) return false;
+  // The library reads bytes as UTF-8: those that are none must be refused after it.
+  const expected = Buffer.from(webhook.sign(id, new Date(Number(timestamp) * 1000), Buffer.from(body)));
+  return signatures.split(" ").some((signature) => {
+    const given = Buffer.from(signature);
+    return given.byteLength === expected.byteLength && timingSafeEqual(given, expected);
+  });
+}
+
+function isVerified(webhook: Webhook, { headers, body }: Delivery): boolean {
+  try {
+    webhook.verify(Buffer.from(body), { ...headers }, { jsonParse: false });
+    return true;
+  } catch {
+    // Whatever the library can't take is not verified.
+    return false;
+  }
 }
 
 /** An event as its sender delivers it. Each delivery is signed anew: an old one is refused. */

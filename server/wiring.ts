@@ -99,6 +99,7 @@ async function assemble(
     store,
     orchestrator,
     counters,
+    log,
     secret: config.paymentWebhookSecret,
   });
   const moneyWatch = new MoneyWatch({ store, clock, log });

@@ -37,7 +37,7 @@ const answerSchema = z.object({ status: z.enum(["STORED", "DUPLICATE", "UNMATCHE
 
 const EXAMPLES = {
   STORED: { summary: "Kept; its checkout applies it, now or once it knows the payment", value: { status: "STORED" } },
-  DUPLICATE: { summary: "Kept before, by its eventId", value: { status: "DUPLICATE" } },
+  DUPLICATE: { summary: "Kept before, by its eventId; what was kept stands", value: { status: "DUPLICATE" } },
   UNMATCHED: { summary: "Kept, but it names no pcrId", value: { status: "UNMATCHED" } },
   IGNORED: { summary: "Of a type that is not known here; not kept", value: { status: "IGNORED" } },
 };

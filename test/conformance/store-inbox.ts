@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Store } from "../../persistence/store.ts";
+import type { JournaledEvent, Store } from "../../persistence/store.ts";
 import {
   commitAfter,
   commitOne,
@@ -14,6 +14,7 @@ import {
 } from "./store-fixtures.ts";
 
 const RACES = 60;
+const CONTRADICTIONS = 10;
 const CHECKOUTS_PER_BATCH = 4;
 const ARRIVALS_PER_PCR = 3;
 const FAR_FUTURE = Date.UTC(2100, 0, 1);
@@ -28,11 +29,47 @@ export function inboxConformance(storeOf: () => Store): void {
       const receipts = await Promise.all([1, 2, 3, 4, 5].map(() => receive("provider")));
       expect(receipts.filter(({ isNew }) => isNew)).toHaveLength(1);
       expect(receipts.map(({ contextId }) => contextId)).toEqual([id, id, id, id, id]);
-      expect(await receive("another provider")).toEqual({ isNew: true, contextId: id });
+      expect(await receive("another provider")).toEqual({ isNew: true, isContradiction: false, contextId: id });
       expect((await store.load(id))?.signals).toBe(2);
       const events = await store.unconsumed(id);
       expect(events).toContainEqual({ source: "provider", eventId, event: paymentOf(pcrId) });
       expect(events).toHaveLength(2);
+    });
+
+    test("that come again with another content are told apart from those that repeat it, and change nothing", async () => {
+      const store = storeOf();
+      const { id, pcrId } = await knowingCheckout(store);
+      const { source, eventId } = await receivePayment(store, pcrId);
+      const isContradiction = async (event: JournaledEvent) => {
+        const receipt = await store.receivePayment(source, eventId, pcrId, event);
+        expect(receipt).toMatchObject({ isNew: false, contextId: id });
+        return receipt.isContradiction;
+      };
+      const { type, ...data } = paymentOf(pcrId);
+      expect(await isContradiction({ type, ...data, amount: 6 })).toBe(true);
+      expect(await isContradiction({ type, ...data, code: "late" })).toBe(true);
+      expect(await isContradiction({ type, pcrId })).toBe(true);
+      expect(await isContradiction({ ...data, type: "payment_collection_requirement_failed" })).toBe(true);
+      // In another order of its keys, and with one that no JSON has.
+      expect(await isContradiction({ amount: 5, pcrId, code: undefined, type })).toBe(false);
+      expect(await store.findReceived(source, eventId)).toEqual({ event: paymentOf(pcrId), consumedSeq: null });
+      expect((await store.load(id))?.signals).toBe(1);
+      await commitOne(store, commitAfter(id, 2, { consumes: [{ source, eventId }] }));
+      expect(await isContradiction({ type, ...data, amount: 6 })).toBe(true);
+      expect((await store.load(id))?.signals).toBe(0);
+    });
+
+    test("that contradict each other at once are one kept and the others told", async () => {
+      const store = storeOf();
+      const { id, pcrId } = await knowingCheckout(store);
+      for (let round = 0; round < CONTRADICTIONS; round++) {
+        const eventId = randomId("evt");
+        const receive = (amount: number) => store.receivePayment("provider", eventId, pcrId, { ...paymentOf(pcrId), amount });
+        const receipts = await Promise.all([1, 2, 3].map(receive));
+        expect(receipts.filter(({ isNew }) => isNew)).toHaveLength(1);
+        expect(receipts.filter(({ isContradiction }) => isContradiction)).toHaveLength(2);
+      }
+      expect((await store.load(id))?.signals).toBe(CONTRADICTIONS);
     });
 
     test("that come early are signalled, in order, by the commit that learns their payment requirement", async () => {
@@ -45,12 +82,14 @@ export function inboxConformance(storeOf: () => Store): void {
       if (first === undefined) throw new Error("two arrived");
       expect(await store.receivePayment(first.source, first.eventId, pcrId, paymentOf(pcrId))).toEqual({
         isNew: false,
+        isContradiction: false,
         contextId: null,
       });
       expect(await store.unconsumed(id)).toEqual([]);
       expect(await commitOne(store, commitAfter(id, 1, { pcrId }))).toEqual({ kind: "applied", signals: 2 });
       expect(await store.receivePayment(first.source, first.eventId, pcrId, paymentOf(pcrId))).toEqual({
         isNew: false,
+        isContradiction: false,
         contextId: id,
       });
       const late = await receivePayment(store, pcrId);
@@ -99,7 +138,11 @@ export function inboxConformance(storeOf: () => Store): void {
       const { id } = await knowingCheckout(store);
       const { source, eventId, contextId } = await receivePayment(store, null);
       expect(contextId).toBeNull();
-      expect(await store.receivePayment(source, eventId, null, paymentOf(null))).toEqual({ isNew: false, contextId: null });
+      expect(await store.receivePayment(source, eventId, null, paymentOf(null))).toEqual({
+        isNew: false,
+        isContradiction: false,
+        contextId: null,
+      });
       expect(await store.findReceived(source, eventId)).toEqual({ event: paymentOf(null), consumedSeq: null });
       expect(await waiting(store, id)).toEqual([]);
       expect((await store.load(id))?.signals).toBe(0);

@@ -67,11 +67,13 @@ function drains(openHome: () => Promise<ServiceHome>): void {
         key: randomUUID(),
         request: exampleRequest(`cart_${randomUUID()}`, "ins_flaky"),
       }));
-      const first = home.spawn();
+      const first = home.spawn({ env: { LOG_LEVEL: "info" } });
       const url = await first.url();
       const begun = await Promise.all(orders.map(({ key, request }) => initiate(url, key, request, 0)));
       const ids = begun.map(({ body }) => body.executionContextId);
-      await expect(first.kill("SIGTERM")).resolves.toMatchObject({ code: 0, signal: null });
+      const { output, ...ending } = await first.kill("SIGTERM");
+      expect(ending).toEqual({ code: 0, signal: null });
+      expect(output).toMatch(/Draining[^]*Drained; whatever is unfinished goes on after the next start/);
       const unfinished = await home.inspect((database) =>
         database.rows<{ left: number }>("select count(*)::int as left from checkoutd.contexts where finished_at is null"),
       );

@@ -123,11 +123,27 @@ describeOn("postgres", "on a real Postgres", (url) => {
         receipt = store.receivePayment("provider", randomId("evt"), pcrId, paymentOf(pcrId));
         await until(() => isBlocked(database, "checkoutd.inbox"));
       });
-      expect(await receipt).toEqual({ isNew: true, contextId: id });
+      expect(await receipt).toEqual({ isNew: true, isContradiction: false, contextId: id });
       expect((await store.load(id))?.signals).toBe(1);
       expect(await store.unconsumed(id)).toHaveLength(before + 1);
     },
   );
+
+  test.each([
+    ["another content", 6, true],
+    ["the same", 5, false],
+  ])("a payment event that waited for one under its id with %s says so", async (_, amount, isContradiction) => {
+    const [eventId, pcrId] = [randomId("evt"), randomId("pcr")];
+    const event = paymentOf(pcrId);
+    let receipt: Promise<unknown> = Promise.resolve();
+    const arrival = sql`insert into checkoutd.inbox (source, event_id, pcr_id, event)
+      values ('provider', ${eventId}, ${pcrId}, ${JSON.stringify(event)}::text::jsonb)`;
+    await holding(database, arrival, async () => {
+      receipt = store.receivePayment("provider", eventId, pcrId, { ...event, amount });
+      await until(() => isBlocked(database, "checkoutd.inbox"));
+    });
+    expect(await receipt).toEqual({ isNew: false, isContradiction, contextId: null });
+  });
 
   test("a claim passes by a row that is locked", async () => {
     const { id } = await passivated(store, 1);

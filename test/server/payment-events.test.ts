@@ -10,17 +10,20 @@ import { deliver, PAYMENT_EVENTS, signatureOf, successEvent } from "./signed.ts"
 type Bundle = ReturnType<typeof setup>;
 
 /** What came of it, beside the answer. */
-function traces({ orchestrator, unmatched, booked, counters }: Bundle) {
+function traces({ orchestrator, unmatched, booked, counters, warnings }: Bundle) {
   const count = (name: string) => counters.get(`payment_events_${name}` as CounterName);
   return {
     received: orchestrator.received.length,
     unmatched: unmatched.length,
     booked: booked.length,
+    warnings: warnings.length,
+    contradictions: count("contradictory"),
     counts: ["stored", "duplicate", "unmatched", "ignored", "refused"].map(count),
   };
 }
 
-const NOTHING = { received: 0, unmatched: 0, booked: 0 };
+const OTHER_SECRET = `whsec_${Buffer.alloc(32).toString("base64")}`;
+const NOTHING = { received: 0, unmatched: 0, booked: 0, warnings: 0, contradictions: 0 };
 
 describe("a signed payment event", () => {
   it("is booked at the provider, then kept with the fields that are known, and answered STORED", async () => {
@@ -28,7 +31,7 @@ describe("a signed payment event", () => {
     const order: string[] = [];
     bundle.orchestrator.onReceive = async () => {
       order.push(`kept after ${bundle.booked.length} bookings`);
-      return { isNew: true, contextId: "ctx_1" };
+      return { isNew: true, isContradiction: false, contextId: "ctx_1" };
     };
     const response = await deliver(bundle, successEvent());
     expect([response.status, await response.json()]).toEqual([200, { status: "STORED" }]);
@@ -41,16 +44,25 @@ describe("a signed payment event", () => {
 
   it("is answered DUPLICATE when it was kept before", async () => {
     const bundle = setup();
-    bundle.orchestrator.onReceive = async () => ({ isNew: false, contextId: "ctx_1" });
+    bundle.orchestrator.onReceive = async () => ({ isNew: false, isContradiction: false, contextId: "ctx_1" });
     const response = await deliver(bundle, successEvent());
     expect([response.status, await response.json()]).toEqual([200, { status: "DUPLICATE" }]);
-    expect(traces(bundle).counts).toEqual([0, 1, 0, 0, 0]);
+    expect(traces(bundle)).toMatchObject({ warnings: 0, contradictions: 0, counts: [0, 1, 0, 0, 0] });
+  });
+
+  it("is answered DUPLICATE with another content too, which is counted and logged by its ids alone", async () => {
+    const bundle = setup();
+    bundle.orchestrator.onReceive = async () => ({ isNew: false, isContradiction: true, contextId: "ctx_1" });
+    const response = await deliver(bundle, successEvent());
+    expect([response.status, await response.json()]).toEqual([200, { status: "DUPLICATE" }]);
+    expect(traces(bundle)).toMatchObject({ contradictions: 1, counts: [0, 1, 0, 0, 0] });
+    expect(bundle.warnings).toEqual([{ source: "psp", eventId: "evt_1", pcrId: "pcr_1", executionContextId: "ctx_1" }]);
   });
 
   it.each([
     ["payment_collection_requirement_failed", { code: "insufficient_funds" }],
     ["payment_collection_requirement_expired", {}],
-    ["payment_refund_failed", { code: "account_closed" }],
+    ["payment_refund_failed", { code: "account_closed", providerRefundId: "re_1" }],
   ])("%s is kept, and books no capture", async (type, data) => {
     const bundle = setup();
     expect((await deliver(bundle, successEvent(data, { type }))).status).toBe(200);
@@ -86,6 +98,18 @@ describe("a signed payment event", () => {
     const { pcrId: _, ...known } = successEvent().data;
     expect(bundle.unmatched).toEqual([{ type: "payment_collection_requirement_success", data: known }]);
     expect(traces(bundle)).toMatchObject({ received: 0, booked: 0, counts: [0, 0, 1, 0, 0] });
+  });
+
+  it("without our reference is told apart as well when it comes again with another content", async () => {
+    const bundle = setup();
+    const nameless = (amount: number) => deliver(bundle, successEvent({ pcrId: null, amount }));
+    await nameless(5);
+    await nameless(5);
+    expect(traces(bundle)).toMatchObject({ warnings: 0, contradictions: 0 });
+    const response = await nameless(6);
+    expect([response.status, await response.json()]).toEqual([200, { status: "UNMATCHED" }]);
+    expect(traces(bundle)).toMatchObject({ contradictions: 1, counts: [0, 0, 3, 0, 0] });
+    expect(bundle.warnings).toEqual([{ source: "psp", eventId: "evt_1", pcrId: null, executionContextId: null }]);
   });
 
   it("of an unknown type is ignored, whatever it holds", async () => {
@@ -135,16 +159,28 @@ describe("a signed payment event", () => {
 describe("the signature", () => {
   const body = JSON.stringify(successEvent());
   const signed = () => signatureOf(body);
+  /** The last of several, as while a secret is rotated. */
+  const among = (headers: ReturnType<typeof signatureOf>) => {
+    const old = signatureOf(body, { secret: OTHER_SECRET })["webhook-signature"];
+    return { ...headers, "webhook-signature": `${old} v1a,other ${headers["webhook-signature"]}` };
+  };
 
-  async function expectUnsigned(sent: string | Uint8Array<ArrayBuffer>, headers: Readonly<Record<string, string>>) {
+  async function expectRefused(sent: string | Uint8Array<ArrayBuffer>, headers: Readonly<Record<string, string>>) {
     const bundle = setup();
     const response = await bundle.app.request(PAYMENT_EVENTS, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers },
       body: sent,
     });
-    expect(await problemOf(response)).toMatchObject({ status: 401, code: "UNAUTHENTICATED", class: "VALIDATION" });
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ status: 401, code: "UNAUTHENTICATED", class: "VALIDATION" });
     expect(traces(bundle)).toEqual({ ...NOTHING, counts: [0, 0, 0, 0, 1] });
+    return problem.detail;
+  }
+
+  /** Whoever tries to forge one learns the same from each refusal. */
+  async function expectUnsigned(...delivery: Parameters<typeof expectRefused>) {
+    expect(await expectRefused(...delivery)).toMatch(/^Sign the raw body by the Standard Webhooks scheme/);
   }
 
   it.each(["webhook-id", "webhook-timestamp", "webhook-signature"] as const)("is none without %s", async (name) => {
@@ -154,12 +190,14 @@ describe("the signature", () => {
   });
 
   it.each([
-    ["of another secret", () => signatureOf(body, { secret: `whsec_${Buffer.alloc(32).toString("base64")}` })],
+    ["of another secret", () => signatureOf(body, { secret: OTHER_SECRET })],
     ["of another id", () => ({ ...signed(), "webhook-id": "msg_2" })],
     ["of another time", () => ({ ...signed(), "webhook-timestamp": String(Math.floor(Date.now() / 1000) - 7) })],
     ["of another body", () => signatureOf(`${body} `)],
-    ["older than five minutes", () => signatureOf(body, { ageSeconds: 302 })],
-    ["from the future", () => signatureOf(body, { ageSeconds: -302 })],
+    ["of another secret, and old", () => signatureOf(body, { ageSeconds: 302, secret: OTHER_SECRET })],
+    ["of another body, and old", () => signatureOf(`${body} `, { ageSeconds: 302 })],
+    ["old, and of another id", () => ({ ...signatureOf(body, { ageSeconds: 302 }), "webhook-id": "msg_2" })],
+    ["without an id", () => signatureOf(body, { id: "" })],
     [
       "of a version that is not checked",
       () => ({ ...signed(), "webhook-signature": signed()["webhook-signature"].replace("v1", "v1a") }),
@@ -171,6 +209,18 @@ describe("the signature", () => {
     ["with a time past all time", () => ({ ...signed(), "webhook-timestamp": "9".repeat(400) })],
   ])("is refused: %s", async (_name, headers) => {
     await expectUnsigned(body, headers());
+  });
+
+  it.each([
+    ["older than five minutes", () => signatureOf(body, { ageSeconds: 302 })],
+    ["from the future", () => signatureOf(body, { ageSeconds: -302 })],
+    ["older than that, among others", () => among(signatureOf(body, { ageSeconds: 302 }))],
+    ["of the year 1970", () => signatureOf(body, { ageSeconds: Math.floor(Date.now() / 1000) })],
+    ["of the last second that is read", () => signatureOf(body, { ageSeconds: Math.floor(Date.now() / 1000) - 999_999_999_999 })],
+  ])("that is right but %s is refused for its time, which its sender is told", async (_name, headers) => {
+    expect(await expectRefused(body, headers())).toMatch(
+      /^The signature is right, but webhook-timestamp is more than five minutes/,
+    );
   });
 
   it("is of the bytes, not of what they mean", async () => {
@@ -196,10 +246,7 @@ describe("the signature", () => {
 
   it("is one of several while a secret is rotated", async () => {
     const { post } = setup();
-    const headers = signed();
-    const old = signatureOf(body, { secret: `whsec_${Buffer.alloc(32).toString("base64")}` })["webhook-signature"];
-    const both = `${old} v1a,other ${headers["webhook-signature"]}`;
-    expect((await post(PAYMENT_EVENTS, body, { ...headers, "webhook-signature": both })).status).toBe(200);
+    expect((await post(PAYMENT_EVENTS, body, among(signed()))).status).toBe(200);
   });
 
   it("that we make is by the scheme", () => {
@@ -286,15 +333,20 @@ describe("a signed body that is not valid", () => {
     expect(await refusal(successEvent(data))).toMatchObject({ status: 400, found: [found] });
   });
 
-  it.each(["payment_collection_requirement_failed", "payment_refund_failed"])(
-    "is %s without a code that is one",
-    async (type) => {
-      expect((await refusal(successEvent({}, { type }))).found).toEqual(["MISSING /data/code"]);
-      expect((await refusal(successEvent({ code: "Asha's account is closed" }, { type }))).found).toEqual([
-        "INVALID_FORMAT /data/code",
-      ]);
-    },
-  );
+  it.each([
+    ["payment_collection_requirement_failed", {}],
+    ["payment_refund_failed", { providerRefundId: "re_1" }],
+  ])("is %s without a code that is one", async (type, data) => {
+    expect((await refusal(successEvent(data, { type }))).found).toEqual(["MISSING /data/code"]);
+    expect((await refusal(successEvent({ ...data, code: "Asha's account is closed" }, { type }))).found).toEqual([
+      "INVALID_FORMAT /data/code",
+    ]);
+  });
+
+  it("is a failed refund that doesn't say which", async () => {
+    const body = successEvent({ code: "account_closed" }, { type: "payment_refund_failed" });
+    expect((await refusal(body)).found).toEqual(["MISSING /data/providerRefundId"]);
+  });
 
   it("has no data, or no time", async () => {
     expect((await refusal(successEvent({}, { data: undefined }))).found).toEqual(["MISSING /data"]);

@@ -1,4 +1,5 @@
 /** A fresh edge over a fake orchestrator, the domain's example request, and views to answer with. */
+import { isDeepStrictEqual } from "node:util";
 import { initialContext, type CheckoutContext, type Invoice, type InvoiceLine } from "../../machines/context.ts";
 import type { CheckoutView } from "../../machines/view.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
@@ -20,6 +21,7 @@ export function setup(overrides: Partial<AppDeps> = {}) {
   const orchestrator = fakeOrchestrator();
   const draining = new AbortController();
   const errors: Readonly<Record<string, unknown>>[] = [];
+  const warnings: Readonly<Record<string, unknown>>[] = [];
   const timers: { readonly delayMs: number; readonly run: () => void }[] = [];
   const counters = new Counters();
   const unmatched: UnmatchedEvent[] = [];
@@ -29,9 +31,14 @@ export function setup(overrides: Partial<AppDeps> = {}) {
     secret: WEBHOOK_SECRET,
     source: "psp",
     orchestrator,
-    keepUnmatched: async (_source, event) => unmatched.push(event),
+    keepUnmatched: async (_source, event) => {
+      const first = unmatched.find(({ data }) => data.eventId === event.data.eventId);
+      unmatched.push(event);
+      return { isNew: first === undefined, isContradiction: !isDeepStrictEqual(first ?? event, event), contextId: null };
+    },
     bookCapture: async (event) => booked.push(event),
     counters,
+    log: { warn: (fields) => warnings.push(fields) },
   });
   const app = createApp({
     orchestrator,
@@ -69,7 +76,7 @@ export function setup(overrides: Partial<AppDeps> = {}) {
       headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
       body: typeof body === "object" ? JSON.stringify(body) : (body ?? null),
     });
-  return { app, orchestrator, paymentDoor, counters, unmatched, booked, draining, errors, timers, initiate, post };
+  return { app, orchestrator, paymentDoor, counters, unmatched, booked, draining, errors, warnings, timers, initiate, post };
 }
 
 function isBodyInit(body: RawBody | object): body is RawBody {

@@ -38,6 +38,22 @@ onEveryBackend("payment events", (stage) => {
     await eventually(async () => expect(await service.store.unconsumed(checkout.executionContextId)).toEqual([]));
   });
 
+  test("an event under a known id is told apart from a repetition when it says something else, and changes nothing", async () => {
+    const checkout = (await service.initiate(order("ins_async"))).checkout();
+    const event = successEvent(pcrOf(checkout), "psr_contradicted");
+    const contradictions = () => service.counters.get("payment_events_contradictory");
+    const before = contradictions();
+    for (const status of ["STORED", "DUPLICATE"]) {
+      expect(await service.deliverPayment(event)).toMatchObject({ status: 200, text: `{"status":"${status}"}` });
+    }
+    expect(contradictions()).toBe(before);
+    const other = { ...event, data: { ...event.data, amount: event.data.amount + 1 } };
+    expect(await service.deliverPayment(other)).toMatchObject({ status: 200, text: '{"status":"DUPLICATE"}' });
+    expect(contradictions()).toBe(before + 1);
+    expect(service.logged).toContainEqual(expect.stringContaining("came again with another content"));
+    await service.reaches(checkout.executionContextId, "CONFIRMED");
+  });
+
   test("a success during STEP_6 confirms strictly after the line items were updated", async () => {
     const held = gate();
     interference.before.set("hydratePaymentAndUpdateLineItems", held.pass);

@@ -2,6 +2,7 @@
  * The store in memory: one thread, no chance, time from a clock. Each method does its work before it
  * first awaits, so each is one transaction. Values are serialised on the way in and on the way out.
  */
+import { canonicalJson } from "../../machines/canonical-json.ts";
 import { TerminalError } from "../../machines/errors.ts";
 import type * as contract from "../../persistence/store.ts";
 import type { Clock } from "../../steps/ports.ts";
@@ -238,11 +239,13 @@ export class MemoryStore implements contract.Store {
     event: contract.JournaledEvent,
   ): Promise<contract.Receipt> {
     const { pcrs } = this.#tables;
+    const stored = this.#tables.inbox.get(keyOf(source, eventId));
+    const isContradiction = stored !== undefined && canonicalJson(read(stored.event)) !== canonicalJson(event);
     const isNew = this.#receive(source, eventId, null, pcrId, event);
     const pcr = (pcrId === null ? undefined : pcrs.get(pcrId)) ?? { contextId: null, arrived: 0 };
     if (isNew && pcr.contextId !== null) this.#signal(pcr.contextId);
     else if (isNew && pcrId !== null) pcrs.set(pcrId, { ...pcr, arrived: pcr.arrived + 1 });
-    return { isNew, contextId: pcr.contextId };
+    return { isNew, isContradiction, contextId: pcr.contextId };
   }
 
   async receiveCommand(source: string, eventId: string, contextId: string, event: contract.JournaledEvent): Promise<boolean> {

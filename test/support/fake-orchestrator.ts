@@ -60,7 +60,7 @@ export function fakeOrchestrator(): FakeOrchestrator {
     onCancel: () => unprepared("onCancel"),
     onAttempt: () => unprepared("onAttempt"),
     onResolve: () => unprepared("onResolve"),
-    onReceive: async () => ({ isNew: true, contextId: null }),
+    onReceive: async () => ({ isNew: true, isContradiction: false, contextId: null }),
     async cancel(id, waitMs) {
       fake.cancelled.push({ id, waitMs });
       return fake.onCancel();

@@ -114,7 +114,7 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   await orchestrator.start();
   relay.start();
   const { provider } = participants;
-  const { door, startSending } = openProviderDoor({ provider, store, orchestrator, counters, secret: WEBHOOK_SECRET });
+  const { door, startSending } = openProviderDoor({ provider, store, orchestrator, counters, log, secret: WEBHOOK_SECRET });
   // What is refused stays in the simulator's table and is sent again.
   const stopSending = startSending(() => undefined);
   const stop = async () => {

@@ -182,7 +182,9 @@ export const EARLY_EVENTS_ARE_KEPT: Removal = {
       override(store, {
         receivePayment: async (source, eventId, pcrId, event) => {
           const known = await database.rows("select 1 from checkoutd.pcr_contexts where pcr_id = $1", [pcrId]);
-          return known.length > 0 ? store.receivePayment(source, eventId, pcrId, event) : { isNew: false, contextId: null };
+          return known.length > 0
+            ? store.receivePayment(source, eventId, pcrId, event)
+            : { isNew: false, isContradiction: false, contextId: null };
         },
       }),
   }),
