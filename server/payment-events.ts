@@ -3,7 +3,7 @@
  * HTTP is one way to it; the built-in provider sends its own events through it as well.
  */
 import type { PaymentNewsEvent } from "../machines/events.ts";
-import type { Receipt } from "../persistence/store.ts";
+import type { Receipt, Store } from "../persistence/store.ts";
 import type { CheckoutOrchestrator } from "../runtime/orchestrator.ts";
 import type { Counters, Log } from "../runtime/telemetry.ts";
 import { parseJson } from "./json-body.ts";
@@ -20,6 +20,8 @@ export interface PaymentDoorDeps {
   readonly orchestrator: Pick<CheckoutOrchestrator, "receivePayment">;
   /** Keeps an event that names no payment requirement, for people to look at. Resolves when it is durable. */
   readonly keepUnmatched: (source: string, event: UnmatchedEvent) => Promise<Receipt>;
+  /** What is kept under an event's id, so that only what is new is booked. */
+  readonly findReceived: Store["findReceived"];
   /** Books a success at the built-in provider, whose word on its captures the checkout will ask for. Idempotent. */
   readonly bookCapture: (event: CaptureEvent) => Promise<unknown>;
   readonly counters: Pick<Counters, "add">;
@@ -86,13 +88,21 @@ async function keep(deps: PaymentDoorDeps, read: ReadEvent): Promise<Admitted> {
       return "UNMATCHED";
     case "matched": {
       const { event, timestamp } = read;
-      // Booked first: as soon as the checkout hears of it, it may ask the provider, or give the money back.
-      if (isCapture(event)) await deps.bookCapture({ ...event, timestamp });
+      if (isCapture(event)) await bookOnce(deps, { ...event, timestamp });
       const receipt = await deps.orchestrator.receivePayment(deps.source, event);
       reportContradiction(deps, event, receipt);
       return receipt.isNew ? "STORED" : "DUPLICATE";
     }
   }
+}
+
+/**
+ * Booked before it is kept: as soon as the checkout hears of it, it may ask the provider, or give the money back. So what
+ * is kept was booked, and what comes under its id is either the same or contradicts it. Two that contradict each other
+ * in the same instant may both be booked while one is kept: that is counted and logged, and reconciliation shows the other.
+ */
+async function bookOnce({ source, findReceived, bookCapture }: PaymentDoorDeps, event: CaptureEvent): Promise<void> {
+  if ((await findReceived(source, event.data.eventId)) === null) await bookCapture(event);
 }
 
 interface AnyEvent {

@@ -17,7 +17,7 @@ type OnError = (error: unknown) => void;
 
 export interface ProviderDoorDeps {
   readonly provider: BuiltInProvider;
-  readonly store: Pick<Store, "receivePayment">;
+  readonly store: Pick<Store, "receivePayment" | "findReceived">;
   readonly orchestrator: Pick<CheckoutOrchestrator, "receivePayment">;
   readonly counters: Counters;
   readonly log: Pick<Log, "warn">;
@@ -39,6 +39,7 @@ export function openProviderDoor({ provider, store, orchestrator, counters, log,
     source: provider.name,
     orchestrator,
     keepUnmatched: (source, event) => store.receivePayment(source, event.data.eventId, null, { ...event }),
+    findReceived: (source, eventId) => store.findReceived(source, eventId),
     bookCapture: (event) => provider.recordAuthenticatedSuccess(event),
     counters,
     log,

@@ -4,7 +4,10 @@ import { refundKey } from "../machines/keys.ts";
 import { owedFor } from "../machines/payment.ts";
 import type { PaymentProvider, ProviderRefund } from "./payment-provider.ts";
 import type { PcrRow } from "./payment-records.ts";
-import type { BegunRefund, RefundRecords } from "./refund-records.ts";
+import type { RefundRecords, StandingRefund } from "./refund-records.ts";
+
+/** Of each call: the round that stands, and the next one if that failed. What fails at once waits for the next try. */
+const ROUNDS_PER_CALL_MAX = 2;
 
 /** Gives captures back, each under the key of its round: a refund that was accepted and failed later is made anew. */
 export class PaymentRefunds {
@@ -14,67 +17,54 @@ export class PaymentRefunds {
   ) {}
 
   /**
-   * Resolves when the provider has accepted it. A round that a later, accepted one replaced answers with that one and
-   * moves nothing. The provider may answer that the refund of this very key failed since, because its acceptance was
-   * never heard: then the next round is due at once, whether or not an event tells us. What it told us that it failed
-   * and still calls accepted is not given back: then it is asked again later.
+   * Resolves when the provider has accepted it. The provider is asked under the key of the highest round that we know
+   * of, also when that was accepted before: if it stands nothing moves, and if it failed unheard the next round is due
+   * at once, whether or not an event tells us. What the provider told us that it failed and still calls accepted is not
+   * given back: then it is asked again later.
    */
   async giveBack(pcr: PcrRow, owed: OwedRefund, signal: AbortSignal | undefined): Promise<Refund> {
     const failedRefundIds: string[] = [];
-    for (let round = owed.round; failedRefundIds.length < FAILURES_MAX; round++) {
-      const key = refundKey(pcr.contextId, owed.pspReference, round);
-      const { refund, status } = await this.records.begin(key, pcr.id, { ...owed, round });
-      if (status === "accepted" && !hasFailed(owed, refund)) return { ...refund, failedRefundIds };
-      if (status !== "begun") continue;
+    let due = owed;
+    while (failedRefundIds.length < ROUNDS_PER_CALL_MAX) {
       signal?.throwIfAborted();
-      const answer = refund.amount === 0 ? null : await this.#ask(pcr, key, refund, signal);
+      const refund = await this.records.begin(pcr.id, due);
+      const answer = refund.amount === 0 ? null : await this.#ask(pcr, refund, signal);
       if (answer?.status !== "failed") {
+        if (answer !== null && owed.failedRefundIds.includes(answer.refundId)) break;
         const made = { ...refund, providerRefundId: answer?.refundId ?? null, failedRefundIds };
-        if (hasFailed(owed, made)) break;
-        await this.records.accept(key, pcr.id, refund, made.providerRefundId);
+        await this.records.accept(pcr, made);
         return made;
       }
       failedRefundIds.push(answer.refundId);
+      due = { ...refund, round: refund.round + 1 };
     }
     throw new TransientError("REFUND_FAILED", `The bank sent every refund of ${owed.pspReference} back. Try it again later.`);
   }
 
   /** The refund that counts for each capture. */
-  standing(pcr: PcrRow): Promise<readonly BegunRefund[]> {
+  standing(pcr: PcrRow): Promise<readonly StandingRefund[]> {
     return this.records.standing(pcr.id);
   }
 
-  #ask(pcr: PcrRow, key: string, { pspReference }: Refund, signal: AbortSignal | undefined): Promise<ProviderRefund> {
-    const request = { key, pcrId: pcr.id, pspReference };
+  #ask(pcr: PcrRow, { pspReference, round }: Refund, signal: AbortSignal | undefined): Promise<ProviderRefund> {
+    const request = { key: refundKey(pcr.contextId, pspReference, round), pcrId: pcr.id, pspReference };
     return this.provider.refund(signal === undefined ? request : { ...request, signal });
   }
 }
 
-/** Refunds under new keys within one call that the provider says failed already; the next call goes on from there. */
-const FAILURES_MAX = 5;
-
 /**
- * What is still to be given back, each capture once, by the word of whom it is owed to, then of our records; what the
- * provider shows as held and nobody told us of is round 1. Also what the provider no longer shows as held: a refund
- * whose answer was lost must still become known, and an owed capture is one that an event which we believed told of.
+ * What a reversal has to ask the provider for, each capture once, in the words of whom it is owed to, then of our
+ * records; what the provider shows as held and nobody told us of is round 1. What is held or owed although our records
+ * call it accepted may have been sent back unheard. What is no longer held is asked for as well: a refund whose answer
+ * was lost must still become known, and the provider's reads may lag behind the event that says what is owed.
  */
 export function refundsDue(
   held: readonly Capture[],
   owed: readonly OwedRefund[],
-  standing: readonly BegunRefund[],
+  standing: readonly StandingRefund[],
 ): readonly OwedRefund[] {
-  const accepted = standing.filter(({ status }) => status === "accepted").map(({ refund }) => refund);
-  const made = new Map(accepted.map((refund) => [refund.pspReference, refund]));
   const found = held.map((capture) => owedFor(capture, "ROLLBACK"));
-  const heardOf = [...found, ...standing.map(({ refund }) => refund), ...owed];
-  const due = new Map(heardOf.map((one) => [one.pspReference, one]));
-  return [...due.values()].filter((one) => {
-    const refund = made.get(one.pspReference);
-    return one.amount > 0 && (refund === undefined || one.round > refund.round || hasFailed(one, refund));
-  });
-}
-
-/** Whoever it is owed to was told so, by the provider itself. */
-function hasFailed({ failedRefundIds }: OwedRefund, { providerRefundId }: Refund): boolean {
-  return providerRefundId !== null && failedRefundIds.includes(providerRefundId);
+  const unanswered = standing.filter(({ isAccepted }) => !isAccepted).map(({ refund }) => refund);
+  const due = new Map([...found, ...unanswered, ...owed].map((one) => [one.pspReference, one]));
+  return [...due.values()].filter(({ amount }) => amount > 0);
 }

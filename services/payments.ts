@@ -95,8 +95,9 @@ export class SqlPayments implements Payments {
     });
     const pcr = await this.#records.pcrOf(call.executionContextId);
     if (pcr === null) return { pcrId: null, refunds: [] };
+    const seenTo = new Set(call.byHand);
     for (let pass = 1; pass <= REVERSAL_PASSES_MAX; pass++) {
-      if (await this.#reverseOnce(pcr, call)) continue;
+      if (await this.#reverseOnce(pcr, call, seenTo)) continue;
       const standing = await this.#refunds.standing(pcr);
       return { pcrId: pcr.id, refunds: standing.map(({ refund }) => refund) };
     }
@@ -169,17 +170,25 @@ export class SqlPayments implements Payments {
     return closed;
   }
 
-  /** One look at the provider's truth; true = there was something to give back or to wait for, so look again. */
-  async #reverseOnce(pcr: PcrRow, call: ReversalCall): Promise<boolean> {
+  /**
+   * One look at the provider's truth; true = there was something to give back or to wait for, so look again. `seenTo`
+   * grows by what is given back: once a call the provider's word on it counts more than its reads, which may lag behind.
+   */
+  async #reverseOnce(pcr: PcrRow, call: ReversalCall, seenTo: Set<string>): Promise<boolean> {
     const closed = await this.#close(pcr, await this.#records.attempts(pcr.id), call.signal);
     const standing = await this.#refunds.standing(pcr);
     const isUnfinished = closed.some(({ charge }) => charge !== null && !FINISHED.has(charge.status));
     const known = refundsDue(closed.flatMap(heldCaptures), call.owed, standing);
-    const due = known.filter(({ pspReference }) => !call.byHand.includes(pspReference));
+    const due = known.filter(({ pspReference }) => !seenTo.has(pspReference));
     const failures: unknown[] = [];
     for (const owed of due) {
-      // One that can't be given back must not keep the others.
-      await this.#refunds.giveBack(pcr, owed, call.signal).catch((error: unknown) => failures.push(error));
+      try {
+        await this.#refunds.giveBack(pcr, owed, call.signal);
+        seenTo.add(owed.pspReference);
+      } catch (error) {
+        // One that can't be given back must not keep the others.
+        failures.push(error);
+      }
     }
     if (failures.length > 0) throw failures[0];
     return isUnfinished || due.length > 0;

@@ -2,18 +2,19 @@
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { OwedRefund, Refund } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
+import { refundKey } from "../machines/keys.ts";
 import { owedFor } from "../machines/payment.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
 import { paymentCaptures, paymentCollectionRequirements as pcrs, paymentRefunds } from "../persistence/order-schema.ts";
 import type { Ids } from "../steps/ports.ts";
-import { lockPcr, rememberCapture } from "./payment-records.ts";
+import { lockPcr, rememberCapture, type PcrRow } from "./payment-records.ts";
 
 type RefundRow = typeof paymentRefunds.$inferSelect;
 
-export interface BegunRefund {
+export interface StandingRefund {
   readonly refund: Refund;
-  /** begun: perhaps made, its answer lost. failed: a later round took its place and was not accepted yet. */
-  readonly status: "begun" | "accepted" | "failed";
+  /** False: perhaps made, its answer lost. */
+  readonly isAccepted: boolean;
 }
 
 export class RefundRecords {
@@ -23,69 +24,74 @@ export class RefundRecords {
   ) {}
 
   /**
-   * The intent, durable before the provider is asked. Answers the refund under this key, whoever began it. Of one
-   * capture only the highest round stands: those before it are given up, and what they had counted as given back is
-   * taken out again, so that this one can count it.
+   * The intent, durable before the provider is asked. Of one capture only the highest round stands: it is the answer,
+   * whoever began it and whichever round is owed. A higher one than that is begun; the round before it is given up, and
+   * what that had counted as given back is taken out again, so that this one can count it.
    */
-  async begin(key: string, pcrId: string, owed: OwedRefund): Promise<BegunRefund> {
+  async begin(pcrId: string, owed: OwedRefund): Promise<Refund> {
     const id = this.ids.next("rfd");
     return this.database.transaction(async (tx) => {
       const pcr = await lockPcr(tx, pcrId);
       await rememberCapture(tx, pcr, owed);
       const { pspReference, amount, currency, reason, round } = owed;
-      await tx
+      const [standing] = await tx
+        .select()
+        .from(paymentRefunds)
+        .where(
+          and(eq(paymentRefunds.pcrId, pcrId), eq(paymentRefunds.pspReference, pspReference), isNull(paymentRefunds.failedAt)),
+        );
+      if (standing !== undefined && standing.round >= round) return refundOf(standing);
+      if (standing !== undefined) await giveUp(tx, standing);
+      const { contextId } = pcr;
+      const key = refundKey(contextId, pspReference, round);
+      const [begun] = await tx
         .insert(paymentRefunds)
-        .values({ key, id, pcrId, contextId: pcr.contextId, pspReference, amount, currency, reason, round })
-        .onConflictDoNothing();
-      const begun = await giveUpEarlierRounds(tx, pcrId, pspReference);
-      const mine = begun.find((row) => row.key === key);
-      if (mine === undefined) throw new InvariantError(`The key ${key} belongs to the refund of another capture.`);
-      // A later round that was accepted answers for those before it.
-      const standing = begun.find((row) => statusOf(row) === "accepted");
-      return begunRefundOf(mine.failedAt === null ? mine : (standing ?? mine));
+        .values({ key, id, pcrId, contextId, pspReference, amount, currency, reason, round })
+        .returning();
+      if (begun === undefined) throw new InvariantError(`The refund ${key} was written and is not there.`);
+      return refundOf(begun);
     });
   }
 
-  /** Counts the money once, however often the acceptance is reported, and not at all once a later round stands. */
-  async accept(key: string, pcrId: string, refund: Refund, providerRefundId: string | null): Promise<void> {
+  /**
+   * Counts the money once, however often the acceptance is reported, and not at all once a later round stands. The
+   * provider's id is the last one that it named: under this key it may have pointed to an earlier refund that failed since.
+   */
+  async accept(pcr: PcrRow, { pspReference, round, amount, providerRefundId }: Refund): Promise<void> {
     await this.database.transaction(async (tx) => {
-      await lockPcr(tx, pcrId);
-      const { acceptedAt, failedAt } = paymentRefunds;
+      await lockPcr(tx, pcr.id);
+      const { key, acceptedAt, failedAt } = paymentRefunds;
+      const mine = and(eq(key, refundKey(pcr.contextId, pspReference, round)), isNull(failedAt));
       const accepted = await tx
         .update(paymentRefunds)
         .set({ acceptedAt: sql`now()`, providerRefundId })
-        .where(and(eq(paymentRefunds.key, key), isNull(acceptedAt), isNull(failedAt)))
-        .returning({ key: paymentRefunds.key });
-      if (accepted.length > 0) await countRefunded(tx, pcrId, refund.pspReference, refund.amount);
+        .where(and(mine, isNull(acceptedAt)))
+        .returning({ key });
+      if (accepted.length > 0) return countRefunded(tx, pcr.id, pspReference, amount);
+      await tx
+        .update(paymentRefunds)
+        .set({ providerRefundId })
+        .where(and(mine, sql`${paymentRefunds.providerRefundId} is distinct from ${providerRefundId}`));
     });
   }
 
   /** The highest round of each capture, in the order in which they were begun. */
-  async standing(pcrId: string): Promise<readonly BegunRefund[]> {
+  async standing(pcrId: string): Promise<readonly StandingRefund[]> {
     const rows = await this.database.orm
       .select()
       .from(paymentRefunds)
       .where(and(eq(paymentRefunds.pcrId, pcrId), isNull(paymentRefunds.failedAt)))
       .orderBy(asc(paymentRefunds.createdAt), asc(paymentRefunds.id));
-    return rows.map(begunRefundOf);
+    return rows.map((row) => ({ refund: refundOf(row), isAccepted: row.acceptedAt !== null }));
   }
 }
 
-/** The capture's rounds as they stand afterwards. */
-async function giveUpEarlierRounds(tx: Orm, pcrId: string, pspReference: string): Promise<readonly RefundRow[]> {
-  const ofCapture = and(eq(paymentRefunds.pcrId, pcrId), eq(paymentRefunds.pspReference, pspReference));
-  const rounds = await tx.select().from(paymentRefunds).where(ofCapture);
-  const highest = Math.max(...rounds.map(({ round }) => round));
-  const outdated = rounds.filter(({ round, failedAt }) => round < highest && failedAt === null);
-  if (outdated.length === 0) return rounds;
-  for (const { key, amount, acceptedAt } of outdated) {
-    await tx
-      .update(paymentRefunds)
-      .set({ failedAt: sql`now()` })
-      .where(eq(paymentRefunds.key, key));
-    if (acceptedAt !== null) await countRefunded(tx, pcrId, pspReference, -amount);
-  }
-  return tx.select().from(paymentRefunds).where(ofCapture);
+async function giveUp(tx: Orm, { key, pcrId, pspReference, amount, acceptedAt }: RefundRow): Promise<void> {
+  await tx
+    .update(paymentRefunds)
+    .set({ failedAt: sql`now()` })
+    .where(eq(paymentRefunds.key, key));
+  if (acceptedAt !== null) await countRefunded(tx, pcrId, pspReference, -amount);
 }
 
 async function countRefunded(tx: Orm, pcrId: string, pspReference: string, by: number): Promise<void> {
@@ -99,13 +105,6 @@ async function countRefunded(tx: Orm, pcrId: string, pspReference: string, by: n
     .where(eq(pcrs.id, pcrId));
 }
 
-function begunRefundOf(row: RefundRow): BegunRefund {
-  const { id, providerRefundId, pspReference, amount, currency, reason, round } = row;
-  const owed = { ...owedFor({ pspReference, amount, currency }, reason), round };
-  return { refund: { ...owed, refundId: id, providerRefundId }, status: statusOf(row) };
-}
-
-function statusOf({ acceptedAt, failedAt }: RefundRow): BegunRefund["status"] {
-  if (failedAt !== null) return "failed";
-  return acceptedAt === null ? "begun" : "accepted";
+function refundOf({ id, providerRefundId, pspReference, amount, currency, reason, round }: RefundRow): Refund {
+  return { ...owedFor({ pspReference, amount, currency }, reason), round, refundId: id, providerRefundId };
 }

@@ -59,6 +59,26 @@ describe("a signed payment event", () => {
     expect(bundle.warnings).toEqual([{ source: "psp", eventId: "evt_1", pcrId: "pcr_1", executionContextId: "ctx_1" }]);
   });
 
+  it("is not booked when another one is kept under its id, nor when it is kept itself", async () => {
+    const bundle = setup();
+    await deliver(bundle, successEvent({ code: "insufficient_funds" }, { type: "payment_collection_requirement_failed" }));
+    await deliver(bundle, successEvent());
+    expect(traces(bundle)).toMatchObject({ received: 2, booked: 0 });
+    await deliver(bundle, successEvent({ eventId: "evt_2" }));
+    for (const pspReference of ["psr_1", "psr_2"]) await deliver(bundle, successEvent({ eventId: "evt_2", pspReference }));
+    expect(bundle.booked.map(({ data }) => data)).toEqual([successEvent({ eventId: "evt_2" }).data]);
+  });
+
+  it("is booked again when it was booked and could not be kept", async () => {
+    const bundle = setup();
+    const keep = bundle.orchestrator.onReceive;
+    bundle.orchestrator.onReceive = () => Promise.reject(new TransientError("BUSY", "Later."));
+    await deliver(bundle, successEvent());
+    bundle.orchestrator.onReceive = keep;
+    await deliver(bundle, successEvent());
+    expect(traces(bundle)).toMatchObject({ received: 1, booked: 2 });
+  });
+
   it.each([
     ["payment_collection_requirement_failed", { code: "insufficient_funds" }],
     ["payment_collection_requirement_expired", {}],

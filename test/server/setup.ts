@@ -36,6 +36,10 @@ export function setup(overrides: Partial<AppDeps> = {}) {
       unmatched.push(event);
       return { isNew: first === undefined, isContradiction: !isDeepStrictEqual(first ?? event, event), contextId: null };
     },
+    findReceived: async (source, eventId) => {
+      const kept = orchestrator.received.find((one) => one.source === source && one.event.data.eventId === eventId);
+      return kept === undefined ? null : { event: { ...kept.event }, consumedSeq: null };
+    },
     bookCapture: async (event) => booked.push(event),
     counters,
     log: { warn: (fields) => warnings.push(fields) },

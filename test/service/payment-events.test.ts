@@ -52,6 +52,11 @@ onEveryBackend("payment events", (stage) => {
     expect(contradictions()).toBe(before + 1);
     expect(service.logged).toContainEqual(expect.stringContaining("came again with another content"));
     await service.reaches(checkout.executionContextId, "CONFIRMED");
+    // Another payment by its words: the provider would hold what the checkout never hears of.
+    const contradicting = { ...event, data: { ...event.data, pspReference: "psr_contradicting" } };
+    expect(await service.deliverPayment(contradicting)).toMatchObject({ status: 200, text: '{"status":"DUPLICATE"}' });
+    expect(contradictions()).toBe(before + 2);
+    expect(await moneyOf(stage().database, checkout.executionContextId)).toEqual({ captures: 1, net: 249_900 });
   });
 
   test("a success during STEP_6 confirms strictly after the line items were updated", async () => {

@@ -160,12 +160,35 @@ describe("reversePaymentRequest", () => {
   });
 
   test("goes on after a crash in the middle of a refund, which is made once", async () => {
-    const { payments, provider, request, undo, restarted, ledger } = setup("ins_sync_ok");
+    const { payments, provider, request, undo, restarted, ledger, books } = setup("ins_sync_ok");
     await payments.createPaymentRequest(request);
     provider.after = crash("refund");
     await expect(payments.reversePaymentRequest(undo)).rejects.toThrow("the process died");
     expect((await restarted().reversePaymentRequest(undo)).refunds).toHaveLength(1);
+    expect(await books()).toEqual([{ captured: 249900, refunded: 249900 }]);
     expect(await ledger()).toMatchObject([{ captured: 249900, refunded: 249900 }]);
+  });
+
+  test("a second time it gives back anew what the bank sent back and no event told of", async () => {
+    const { payments, request, undo, bounce, net, books } = setup("ins_sync_ok");
+    await payments.createPaymentRequest(request);
+    const [first] = (await payments.reversePaymentRequest(undo)).refunds;
+    expect(await bounce()).toBe(first?.providerRefundId);
+    const { refunds } = await payments.reversePaymentRequest(undo);
+    expect(refunds).toMatchObject([{ round: 2, reason: "ROLLBACK" }]);
+    expect(await net()).toBe(0);
+    expect(await books()).toEqual([{ captured: 249900, refunded: 249900 }]);
+  });
+
+  test("believes the provider's answer to a refund, though its reads that lag behind show the money as held", async () => {
+    const { payments, request, undo, freezeReads, net, books } = setup("ins_sync_ok");
+    await payments.createPaymentRequest(request);
+    await freezeReads();
+    const first = await payments.reversePaymentRequest(undo);
+    expect(first.refunds).toMatchObject([{ round: 1 }]);
+    expect(await payments.reversePaymentRequest(undo)).toEqual(first);
+    expect(await net()).toBe(0);
+    expect(await books()).toEqual([{ captured: 249900, refunded: 249900 }]);
   });
 
   test("does not claim to be done while the provider can't be asked", async () => {

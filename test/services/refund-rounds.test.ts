@@ -79,14 +79,13 @@ test("takes the failed round out of our books before the provider is asked for t
 });
 
 test("an old round that is repeated answers with the refund that stands, and moves nothing", async () => {
-  const { refund, pass, books, ledger, provider } = await setup();
+  const { refund, pass, books, ledger, rounds } = await setup();
   await refund(1);
   await pass(1_000);
   const second = await refund(2);
-  const calls = provider.calls.length;
   expect(await refund(1)).toEqual(second);
   expect(await refund(2)).toEqual(second);
-  expect(provider.calls.length).toBe(calls);
+  expect(await rounds()).toHaveLength(2);
   expect(await books()).toEqual([BOTH]);
   expect(await ledger()).toMatchObject([BOTH]);
 });
@@ -136,6 +135,70 @@ test("a refund that the provider told us failed, and still calls accepted, is as
   await expect(payments.reversePaymentRequest({ ...undo, owed: [told] })).rejects.toMatchObject({ code: "REFUND_FAILED" });
   await pass(1_000);
   expect(await payments.refundCapture(again)).toMatchObject({ round: 2 });
+  expect(await ledger()).toMatchObject([BOTH]);
+});
+
+test.each(["refund", "reversal", "reversal whose reads lag behind"])(
+  "the failure of a second refund that nobody heard of, told before the first one's: a third is made by the %s",
+  async (how) => {
+    const { payments, provider, call, undo, refund, bounce, freezeReads, ledger } = await setup();
+    provider.after = async () => Promise.reject(new Error("the answer was lost"));
+    await expect(refund(1)).rejects.toThrow("the answer was lost");
+    provider.after = async () => undefined;
+    await bounce();
+    // Accepted in our records; the process dies before the checkout hears of it.
+    expect(await refund(1)).toMatchObject({ round: 2 });
+    if (how === "reversal whose reads lag behind") await freezeReads();
+    const owed = { ...call(2).owed, failedRefundIds: [await bounce()] };
+    const given =
+      how === "refund"
+        ? [await payments.refundCapture({ ...call(2), owed })]
+        : (await payments.reversePaymentRequest({ ...undo, owed: [owed] })).refunds;
+    expect(given).toMatchObject([{ round: 3 }]);
+    expect(await ledger()).toMatchObject([BOTH]);
+  },
+);
+
+test("refunds that fail at once: each try goes on from the highest round, begins one more, and leaves the rest to the next", async () => {
+  const { provider, refund, call, rounds, books, ledger } = await setup();
+  const real = provider.refund;
+  const asked: string[] = [];
+  provider.refund = async ({ key }) => {
+    asked.push(key);
+    return { refundId: `re_${key}`, status: "failed" };
+  };
+  for (let round = 1; round <= 10; round++) {
+    await expect(refund(1)).rejects.toMatchObject({ code: "REFUND_FAILED", class: "TRANSIENT" });
+    expect(asked.splice(0)).toEqual([call(round).key, call(round + 1).key]);
+  }
+  expect(await rounds()).toHaveLength(11);
+  expect(await books()).toEqual([HELD]);
+  provider.refund = real;
+  expect(await refund(1)).toMatchObject({ round: 11 });
+  expect(await ledger()).toMatchObject([BOTH]);
+  expect(await books()).toEqual([BOTH]);
+});
+
+test("begins no further round once its signal is aborted", async () => {
+  const { payments, provider, call, rounds } = await setup();
+  const abort = new AbortController();
+  provider.refund = async () => {
+    abort.abort(new Error("the step's time is over"));
+    return { refundId: "re_1", status: "failed" };
+  };
+  await expect(payments.refundCapture({ ...call(1), signal: abort.signal })).rejects.toThrow("the step's time is over");
+  expect(await rounds()).toHaveLength(1);
+});
+
+test("a key that answered with an earlier refund, and makes one of its own once that failed: the newest id counts", async () => {
+  const { refund, reverse, bounce, books, ledger } = await setup();
+  const first = await refund(1);
+  expect(await refund(2)).toMatchObject({ providerRefundId: first.providerRefundId });
+  await bounce();
+  const { refunds } = await reverse();
+  expect(refunds).toMatchObject([{ round: 2 }]);
+  expect(refunds[0]?.providerRefundId).not.toBe(first.providerRefundId);
+  expect(await books()).toEqual([BOTH]);
   expect(await ledger()).toMatchObject([BOTH]);
 });
 

@@ -3,6 +3,7 @@ import type { Database } from "../../persistence/connect.ts";
 import type { PaymentProvider, ProviderEvent } from "../../services/payment-provider.ts";
 import { SqlPayments } from "../../services/payments.ts";
 import { SimulatedProvider } from "../../services/provider-simulator.ts";
+import { takeBackRefund } from "../../services/simulator-refunds.ts";
 import type { Ids } from "../../steps/ports.ts";
 import { ManualClock } from "./ports.ts";
 
@@ -81,6 +82,23 @@ export function openPaymentDesk(database: Database, ids: Ids, instrumentId: stri
       await simulator.deliverDue(async (event) => void told.push(event));
       const mine = new Set((await ledger()).map(({ pcrId }) => pcrId));
       return told.filter(({ data }) => mine.has(data.pcrId));
+    },
+    /** The bank sends back the refund that stands, and nobody is told; its id at the provider. */
+    bounce: async () => {
+      const [standing] = await database.rows<{ id: string }>(
+        "select id from checkoutd.provider_refunds where context_id = $1 and failed_at is null",
+        [executionContextId],
+      );
+      if (standing === undefined) throw new Error("expected a refund that stands");
+      await database.transaction((tx) => takeBackRefund(tx, standing.id, clock.now()));
+      return standing.id;
+    },
+    /** From now on the provider's reads show its charge as it stands now. */
+    freezeReads: async () => {
+      const [charge] = await ledger();
+      if (charge === undefined) throw new Error("expected a charge");
+      const seen = await simulator.retrieve({ chargeId: charge.chargeId });
+      provider.cancel = provider.retrieve = async () => seen;
     },
     /** What the customer has paid and not got back, by the provider's books. */
     net: async () => (await ledger()).reduce((sum, charge) => sum + charge.captured - charge.refunded, 0),
