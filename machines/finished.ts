@@ -32,7 +32,18 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
         src: "refundCapture",
         input: ({ context }) => inputs.refundCapture(context),
         onDone: [
-          { guard: "owesMore", target: `#checkout.${refines}.refunding`, reenter: true, actions: "keepRefund" },
+          {
+            guard: "owesFresh",
+            target: `#checkout.${refines}.refunding`,
+            reenter: true,
+            actions: ["keepRefund", "takeFreshFirst"],
+          },
+          // What is left the bank sent back, perhaps before this reply came: each round waits longer.
+          {
+            guard: "owesMore",
+            target: `#checkout.${refines}.refunding.backingOff`,
+            actions: ["keepRefund", "backOffAfterBounce"],
+          },
           { target: `#checkout.${refines}.atRest`, actions: "keepRefund" },
         ],
         on: {
@@ -40,6 +51,10 @@ export function finished(refines: "COMPLETED" | "ROLLEDBACK") {
           payment_refund_failed: [{ guard: "refundFailed", actions: "takeBackRefund" }, {}],
         },
         whileBackingOff: {
+          payment_collection_requirement_success: [
+            { guard: owes, target: `#checkout.${refines}.refunding`, reenter: true, actions: [record, "takeFreshFirst"] },
+            {},
+          ],
           RESOLVE: [
             { guard: "resolvesAll", target: `#checkout.${refines}.atRest`, actions: "keepResolution" },
             { guard: "resolves", target: `#checkout.${refines}.refunding`, reenter: true, actions: "keepResolution" },

@@ -116,8 +116,8 @@ export function withFailedReversal(payment: Payment, event: RefundFailedEvent): 
   const { settledBy } = payment;
   const { pspReference, amount, currency, providerRefundId } = event.data;
   const isHeardOf = [...payment.owed, ...payment.refunds].some((one) => one.pspReference === pspReference);
-  if (isHeardOf || amount <= 0) return withFailedRefund(payment, event);
   const isSettling = settledBy?.pspReference === pspReference;
+  if (isHeardOf || (amount <= 0 && !isSettling)) return withFailedRefund(payment, event);
   const capture = isSettling ? settledBy : { pspReference, amount, currency };
   const owed = withFailure(owedFor(capture, "ROLLBACK"), providerRefundId);
   return { ...payment, settledBy: isSettling ? null : settledBy, owed: [...payment.owed, owed] };

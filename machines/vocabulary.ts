@@ -86,9 +86,12 @@ export const checkoutSetup = setup({
     paid: ({ context, event }) => paymentAfter(context, event).settledBy !== null,
     declinedForGood: ({ context, event }) => paymentAfter(context, event).status === "DECLINED" && attemptsLeft(context) === 0,
     attemptsRemain: ({ context }) => attemptsLeft(context) > 0,
-    owesAfterNews: ({ context, event }) => paymentAfter(context, event).owed.length > 0,
-    owesLateCapture: ({ context, event }) => withLateCapture(context.payment, event).owed.length > 0,
+    owesAfterNews: ({ context, event }) => paymentAfter(context, event).owed.length > context.payment.owed.length,
+    owesLateCapture: ({ context, event }) => withLateCapture(context.payment, event).owed.length > context.payment.owed.length,
     owes: ({ context }) => context.payment.owed.length > 0,
+    /** Among what is owed then is something that no bank ever sent back: it needn't wait. */
+    owesFresh: ({ context, event }) =>
+      withRefunds(context.payment, [outputOf(event, "refundCapture")]).owed.some(({ round }) => round === 1),
     owesMore: ({ context, event }) => withRefunds(context.payment, [outputOf(event, "refundCapture")]).owed.length > 0,
     refundFailed: ({ context, event }) =>
       event.type === "payment_refund_failed" && withFailedRefund(context.payment, event) !== context.payment,
@@ -193,6 +196,11 @@ export const checkoutSetup = setup({
       enqueue.assign({ payment: withRefunds(context.payment, [refund]), retry: NO_RETRY });
       for (const one of newRefunds(context.payment, [refund])) enqueue.emit(refunded(context, one));
     }),
+    /** What no bank ever sent back comes first, with a count of failures of its own. */
+    takeFreshFirst: assign(({ context: { payment } }) => ({
+      payment: { ...payment, owed: payment.owed.toSorted((one, other) => one.round - other.round) },
+      retry: NO_RETRY,
+    })),
     /** The provider took a refund back: operators are told, and the money is owed again. */
     takeBackRefund: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== "payment_refund_failed") return;
@@ -304,8 +312,11 @@ function overridden(policy: CheckoutContext["policy"], flags: CheckoutContext["f
   };
 }
 
+/** Field by field: subscribers build on each that is published. */
 function refunded({ payment }: Pick<CheckoutContext, "payment">, refund: Refund): OutboundEvent {
-  return outbound("payment_refunded", { pcrId: payment.pcrId, ...refund });
+  const { refundId, pspReference, amount, currency, reason, round, byHand } = refund;
+  const facts = { pcrId: payment.pcrId, refundId, pspReference, amount, currency, reason, round };
+  return outbound("payment_refunded", byHand === true ? { ...facts, byHand } : facts);
 }
 
 function refundBounced(step: string, { data }: RefundFailedEvent): OutboundEvent {

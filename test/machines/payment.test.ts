@@ -268,6 +268,9 @@ describe("refunds", () => {
       owed: [owedOf("psr_2"), { ...owedAgain("psr_1"), reason: "ROLLBACK" }],
     });
     expect(withFailedReversal(payment, refundFailed("psr_9")).owed).toHaveLength(2);
+    // Some providers don't repeat the amount.
+    const unpriced = refundFailed("psr_1");
+    expect(withFailedReversal(payment, { ...unpriced, data: { ...unpriced.data, amount: 0 } })).toEqual(settling);
     expect(withFailedReversal(payment, refundFailed("psr_2")).owed).toEqual([owedAgain("psr_2")]);
   });
 
