@@ -1,5 +1,7 @@
 /** What one transition writes: everything of it in one commit, and nothing that did not change. Pure. */
 import type { CheckoutMachine } from "../machines/checkout.ts";
+import { InvariantError } from "../machines/errors.ts";
+import { transitionBreaches } from "../machines/invariants.ts";
 import { transfersBetween } from "../machines/ledger.ts";
 import { viewOf, type CheckoutView } from "../machines/view.ts";
 import type { Commit, InboxKey, StoredAnswer } from "../persistence/store.ts";
@@ -39,6 +41,7 @@ export interface Transition {
   readonly isPassivating: boolean;
 }
 
+/** InvariantError when the transition breaks an invariant: then nothing of it may be written. */
 export function commitOf(machine: CheckoutMachine, transition: Transition): Commit {
   const { id, commitId, before, decision, event, answer, consumes, isPassivating } = transition;
   const seq = before.seq + 1;
@@ -47,6 +50,8 @@ export function commitOf(machine: CheckoutMachine, transition: Transition): Comm
   const mustRelease = !before.isReleased && (view.finished || owesOnlyMoney(view));
   const { pcrId } = view.context.payment;
   const transfers = transfersBetween(earlier, view);
+  const breaches = transitionBreaches(earlier, view, { events: decision.emitted, transfers });
+  if (breaches.length > 0) throw new InvariantError(`${event.type} after entry ${before.seq} breaks ${breaches.join("; ")}.`);
   return {
     id,
     expectedSeq: before.seq,

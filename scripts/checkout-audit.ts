@@ -1,8 +1,12 @@
 /**
- * Whether a finished checkout ended right, read from the database alone: the provider's ledger, the
- * orders, the journal and the outbox. For the demo, and for the tests that kill the service.
+ * Whether a finished checkout ended right, read from the database alone: every invariant (docs/invariants.md), and what
+ * each participant's own rows must say. For the demo, and for the tests that kill the service.
  */
 import type { Database } from "../persistence/connect.ts";
+import { breachesOf } from "./invariants/breaches.ts";
+import type { ProviderBooks } from "./invariants/evidence.ts";
+import { publicationBreaches } from "./invariants/events.ts";
+import { evidenceOf } from "./invariants/stored-evidence.ts";
 
 export type Outcome = "CONFIRMED" | "ROLLED_BACK";
 
@@ -23,18 +27,20 @@ export interface Audit {
 type Demand = (holds: boolean, violation: string) => void;
 
 export async function auditCheckout(database: Database, id: string, expected: Outcome): Promise<Audit> {
-  const violations: string[] = [];
+  const evidence = await evidenceOf(database, id);
+  const violations = [...breachesOf(evidence), ...publicationBreaches(evidence.outbox)];
   const demand: Demand = (holds, violation) => void (holds || violations.push(violation));
-  await auditJournal(database, id, expected, demand);
-  await auditEvents(database, id, expected, demand);
-  await auditEffects(database, id, expected, demand);
+  demand(evidence.row.status === expected, `it is ${evidence.row.status}`);
+  await auditParticipants(database, id, expected, demand);
+  await auditAttempts(database, id, demand);
   await auditClaims(database, id, demand);
-  const invoice = await one<{ payable: number; currency: string }>(database, "invoices", "payable, currency", id);
-  const money = await auditMoney(database, id, expected, invoice?.payable ?? 0, demand);
+  const money = totalsOf(evidence.books);
+  await auditPaymentRecords(database, id, money, demand);
   const orders = await all<{ status: string }>(database, "checkout_orders", "status", id);
   const wanted = expected === "CONFIRMED" ? "CONFIRMED" : "CANCELLED";
   demand(orders.length === 1 || (orders.length === 0 && expected === "ROLLED_BACK"), `${orders.length} orders`);
   for (const { status } of orders) demand(status === wanted, `the order is ${status}`);
+  const invoice = await one<{ payable: number; currency: string }>(database, "invoices", "payable, currency", id);
   return {
     executionContextId: id,
     payable: invoice?.payable ?? null,
@@ -44,80 +50,6 @@ export async function auditCheckout(database: Database, id: string, expected: Ou
     violations,
   };
 }
-
-async function auditJournal(database: Database, id: string, expected: Outcome, demand: Demand): Promise<void> {
-  const entries = await all<{ seq: number; from_state: string | null; to_state: string }>(
-    database,
-    "journal",
-    "seq, from_state, to_state",
-    id,
-    "seq",
-  );
-  demand(isGapless(entries.map(({ seq }) => seq)), "the journal has a gap");
-  const isChained = entries.every(({ from_state }, index) => from_state === (entries[index - 1]?.to_state ?? null));
-  demand(isChained, "a journal entry does not begin where the one before ended");
-  const endings = entries.filter(({ from_state, to_state }) => isFinished(to_state) && !isFinished(from_state ?? ""));
-  const root = expected === "CONFIRMED" ? "COMPLETED" : "ROLLEDBACK";
-  const ending = endings[0]?.to_state ?? entries.at(-1)?.to_state ?? "nowhere";
-  demand(endings.length === 1, `it ended ${endings.length} times and stands in ${ending}`);
-  demand(ending.startsWith(root), `it ended in ${ending}`);
-  const undos = entries.flatMap(({ to_state }) => /undoing\.(\w+)\.running/.exec(to_state)?.[1] ?? []);
-  const firstTries = [...new Set(undos)].filter((name) => name !== "deferred");
-  const order = UNDO_ORDER.filter((name) => firstTries.includes(name));
-  demand(firstTries.join() === order.join(), `the undos were tried as ${firstTries.join(", ")}`);
-  const row = await one<{ seq: number; parked_reason: string | null }>(database, "contexts", "seq, parked_reason", id, "id");
-  demand(row?.seq === entries.length, "the checkout's seq is not its journal's last");
-  demand(row?.parked_reason === null, `it is parked: ${row?.parked_reason}`);
-}
-
-/** Strict reverse of how the effects were made. */
-const UNDO_ORDER = [
-  "lineItemsUpdatedEvent",
-  "preferencesMapping",
-  "paymentHydration",
-  "paymentRequest",
-  "lineItems",
-  "optIns",
-  "order",
-  "invoice",
-  "preferences",
-  "paymentGroups",
-];
-
-async function auditEvents(database: Database, id: string, expected: Outcome, demand: Demand): Promise<void> {
-  const columns = "event_seq, type, acknowledged_at is not null as acknowledged";
-  type Row = { event_seq: number; type: string; acknowledged: boolean };
-  const events = await all<Row>(database, "outbox", columns, id, "event_seq");
-  demand(isGapless(events.map(({ event_seq }) => event_seq)), "the events have a gap");
-  demand(
-    events.every(({ acknowledged }) => acknowledged),
-    "an event was not published",
-  );
-  const count = (type: string) => events.filter((event) => event.type === type).length;
-  const isConfirmed = expected === "CONFIRMED";
-  const updates = count("line_items_updated");
-  const wanted: Readonly<Record<string, number>> = {
-    checkout_initiated: 1,
-    line_items_confirmed: isConfirmed ? 1 : 0,
-    checkout_completed: isConfirmed ? 1 : 0,
-    checkout_rolled_back: isConfirmed ? 0 : 1,
-    line_items_updated: isConfirmed ? 1 : Math.min(1, updates),
-    line_items_reverted: isConfirmed ? 0 : updates,
-  };
-  for (const [type, times] of Object.entries(wanted)) demand(count(type) === times, `${count(type)} × ${type}, not ${times}`);
-  const positions = ["line_items_updated", "line_items_confirmed"].map((type) =>
-    events.findIndex((event) => event.type === type),
-  );
-  demand(!isConfirmed || (positions[0] ?? 0) < (positions[1] ?? 0), "line_items_confirmed precedes line_items_updated");
-}
-
-/**
- * Have no undo of their own: a locked group is released with the groups, which their status above shows; further payment
- * attempts are reversed with the first one, which the provider's ledger shows.
- */
-const UNDONE_BY_OTHERS: ReadonlySet<string> = new Set(["lockPaymentGroups", "createPaymentAttempt"]);
-/** Takes effect once for each further attempt, under a key of its own. */
-const REPEATABLE = "createPaymentAttempt";
 
 /** What each participant's rows must say, for a checkout that stands and for one that was undone. */
 const STATUSES: readonly { readonly table: string; readonly CONFIRMED: string; readonly ROLLED_BACK: string }[] = [
@@ -129,26 +61,21 @@ const STATUSES: readonly { readonly table: string; readonly CONFIRMED: string; r
   { table: "coupon_uses", CONFIRMED: "HELD", ROLLED_BACK: "RELEASED" },
 ];
 
-async function auditEffects(database: Database, id: string, expected: Outcome, demand: Demand): Promise<void> {
+async function auditParticipants(database: Database, id: string, expected: Outcome, demand: Demand): Promise<void> {
   for (const { table, ...wanted } of STATUSES) {
     const rows = await all<{ status: string }>(database, table, "status", id);
     const wrong = rows.filter(({ status }) => status !== wanted[expected]);
     demand(wrong.length === 0, `${wrong.length} of ${rows.length} ${table} are not ${wanted[expected]}`);
   }
+}
+
+/** Each further attempt took effect under its own key, once. */
+async function auditAttempts(database: Database, id: string, demand: Demand): Promise<void> {
   const attempts = await all<{ round: number }>(database, "payment_attempts", "round", id);
-  const furtherAttempts = attempts.filter(({ round }) => round > 1);
-  type Row = { operation: string; live: number; total: number };
-  const effects = await database.rows<Row>(
-    `select operation, count(*) filter (where undone_at is null)::int as live, count(*)::int as total
-       from checkoutd.effects where context_id = $1 group by operation`,
-    [id],
-  );
-  for (const { operation, live, total } of effects) {
-    const wanted = operation === REPEATABLE ? furtherAttempts.length : 1;
-    demand(total === wanted, `${operation} took effect under ${total} keys`);
-    if (expected === "CONFIRMED") demand(live === wanted, `${operation} has ${live} live effects`);
-    else demand(live === 0 || UNDONE_BY_OTHERS.has(operation), `${operation} was not undone`);
-  }
+  const effects = await all<{ operation: string }>(database, "effects", "operation", id);
+  const made = effects.filter(({ operation }) => operation === "createPaymentAttempt");
+  const asked = attempts.filter(({ round }) => round > 1);
+  demand(made.length === asked.length, `${made.length} further attempts took effect, and ${asked.length} are known`);
 }
 
 interface ProviderMoney {
@@ -156,71 +83,22 @@ interface ProviderMoney {
   readonly refunded: number;
 }
 
+function totalsOf(books: ProviderBooks | null): ProviderMoney {
+  const { captures = [], refunds = [] } = books ?? {};
+  const standing = refunds.filter(({ hasFailed }) => !hasFailed);
+  const sum = (rows: readonly { readonly amount: number }[]) => rows.reduce((total, { amount }) => total + amount, 0);
+  return { captured: sum(captures), refunded: sum(standing) };
+}
+
 /** The provider's ledger is the truth; our own rows must say the same. */
-async function auditMoney(
-  database: Database,
-  id: string,
-  expected: Outcome,
-  payable: number,
-  demand: Demand,
-): Promise<ProviderMoney> {
-  type Row = { amount: number; refunded_amount: number };
-  const captures = await all<Row>(database, "provider_captures", "amount, refunded_amount", id);
-  const captured = captures.reduce((sum, { amount }) => sum + amount, 0);
-  const refunded = captures.reduce((sum, { refunded_amount }) => sum + refunded_amount, 0);
-  // Whatever else it captured, doubled or with a wrong amount, was given back in full.
-  const kept = captures.filter(({ refunded_amount, amount }) => refunded_amount < amount);
-  if (expected === "CONFIRMED") {
-    const isPaidOnce = kept.length === 1 && kept[0]?.amount === payable && kept[0].refunded_amount === 0;
-    demand(isPaidOnce, `the provider holds ${captured - refunded} of ${kept.length} captures, not one of ${payable}`);
-  } else {
-    demand(captured === refunded, `the provider holds ${captured - refunded}`);
-  }
+async function auditPaymentRecords(database: Database, id: string, money: ProviderMoney, demand: Demand): Promise<void> {
   type Pcr = { captured_amount: number; refunded_amount: number };
   const pcr = await one<Pcr>(database, "payment_collection_requirements", "captured_amount, refunded_amount", id);
-  const isSame = (pcr?.captured_amount ?? 0) === captured && (pcr?.refunded_amount ?? 0) === refunded;
+  const isSame = (pcr?.captured_amount ?? 0) === money.captured && (pcr?.refunded_amount ?? 0) === money.refunded;
   demand(isSame, "our books differ from the provider's");
-  await auditLedger(database, id, { held: captured - refunded, paid: expected === "CONFIRMED" ? payable : 0 }, demand);
-  await auditRefunds(database, id, demand);
-  return { captured, refunded };
-}
-
-/** Double-entry: what it says the provider holds, what it says was paid for the order, and nothing in between. */
-async function auditLedger(
-  database: Database,
-  id: string,
-  { held, paid }: { readonly held: number; readonly paid: number },
-  demand: Demand,
-): Promise<void> {
-  type Row = { debit: string; credit: string; amount: number };
-  const transfers = await all<Row>(database, "ledger", "debit, credit, amount", id, "seq, line");
-  const balance = (account: string) =>
-    transfers.reduce(
-      (sum, { debit, credit, amount }) => sum + (debit === account ? amount : 0) - (credit === account ? amount : 0),
-      0,
-    );
-  // The order is where the money came from: what it is paid with leaves it.
-  const wanted = { PROVIDER: held, ORDER: 0 - paid, SUSPENSE: 0 };
-  for (const [account, amount] of Object.entries(wanted)) {
-    demand(balance(account) === amount, `the ledger's ${account} is ${balance(account)}, not ${amount}`);
-  }
-}
-
-/**
- * Each refund that stands was accepted and announced once. One that the bank sent back was perhaps never announced: its
- * failure may overtake the acceptance.
- */
-async function auditRefunds(database: Database, id: string, demand: Demand): Promise<void> {
-  type Row = { id: string; accepted: boolean; failed: boolean };
   const columns = "id, accepted_at is not null as accepted, failed_at is not null as failed";
-  const refunds = await all<Row>(database, "payment_refunds", columns, id);
-  const events = await all<{ type: string; refund: string }>(database, "outbox", "type, data->>'refundId' as refund", id);
-  const told = events.filter(({ type }) => type === "payment_refunded");
-  const timesTold = (refund: Row) => told.filter((event) => event.refund === refund.id).length;
-  const isRight = (refund: Row) =>
-    refund.failed ? timesTold(refund) <= (refund.accepted ? 1 : 0) : refund.accepted && timesTold(refund) === 1;
-  const isKnown = told.every((event) => refunds.some((refund) => refund.id === event.refund));
-  demand(isKnown && refunds.every(isRight), "a refund was not accepted and announced exactly once");
+  const refunds = await all<{ id: string; accepted: boolean; failed: boolean }>(database, "payment_refunds", columns, id);
+  for (const { id: refund, accepted, failed } of refunds) demand(accepted || failed, `the refund ${refund} was not accepted`);
 }
 
 async function auditClaims(database: Database, id: string, demand: Demand): Promise<void> {
@@ -228,14 +106,6 @@ async function auditClaims(database: Database, id: string, demand: Demand): Prom
   demand((await all(database, "live_payment_groups", "payment_group_id", id)).length === 0, "it still holds payment groups");
   const answers = await all<{ answer_status: number | null }>(database, "idempotency_keys", "answer_status", id);
   demand(answers.length === 1 && answers[0]?.answer_status !== null, "its answer is not stored");
-}
-
-function isFinished(state: string): boolean {
-  return state.startsWith("COMPLETED") || state.startsWith("ROLLEDBACK");
-}
-
-function isGapless(numbers: readonly number[]): boolean {
-  return numbers.length > 0 && numbers.every((number, index) => number === index + 1);
 }
 
 /** Table and columns are ours, never input. */

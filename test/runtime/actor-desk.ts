@@ -1,6 +1,7 @@
 /** One actor over hand-driven ports: a commit is applied, and a step ends, when the test says so. */
-import { fromPromise } from "xstate";
+import { assign, fromPromise } from "xstate";
 import { checkoutMachine } from "../../machines/checkout.ts";
+import type { CheckoutContext } from "../../machines/context.ts";
 import { TransientError } from "../../machines/errors.ts";
 import type { ActorName, Actors } from "../../machines/step-inputs.ts";
 import type { Commit, CommitResult, InboxEvent } from "../../persistence/store.ts";
@@ -29,7 +30,14 @@ interface PendingCommit {
   answer(result?: CommitResult): Promise<void>;
 }
 
-export function setup(options: { readonly guard?: () => boolean } = {}) {
+/** Parts of the machine that have a bug. */
+interface Bugs {
+  readonly guard?: () => boolean;
+  /** What the action keepFlags makes of the context instead. */
+  readonly keepFlags?: Partial<CheckoutContext>;
+}
+
+export function setup(options: Bugs = {}) {
   const clock = new ManualClock();
   const counters = new Counters();
   const steps: RunningStep[] = [];
@@ -49,6 +57,7 @@ export function setup(options: { readonly guard?: () => boolean } = {}) {
       handleRollback: handDriven("handleRollback", steps),
     },
     ...(options.guard === undefined ? {} : { guards: { mayRetryStep: options.guard } }),
+    ...(options.keepFlags === undefined ? {} : { actions: { keepFlags: assign(options.keepFlags) } }),
   });
   const store = { commit, isLastCommit: async () => false };
   const newActor = (state: ActorState) =>

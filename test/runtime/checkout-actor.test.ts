@@ -133,6 +133,19 @@ test("a guard that throws parks the checkout; its row is unchanged", async () =>
   expect(String(reason.kind === "parked" ? reason.error : "")).toContain("a guard has a bug");
 });
 
+test("a transition that breaks an invariant is not written: the checkout is parked with its number, and nothing acts", async () => {
+  const { actor, commits, steps, stops, transitions } = await started({ keepFlags: { undone: ["order"] } });
+  await last(steps).end({ flags: {} });
+  expect(commits).toHaveLength(1);
+  const { reason } = last(stops);
+  expect(reason).toMatchObject({ kind: "parked", error: { code: "INVARIANT_VIOLATED" } });
+  expect(reason.kind === "parked" && String(reason.error)).toMatch(
+    /^InvariantError: xstate\.done\.actor\.pinningFlags after entry 2 breaks I9: /,
+  );
+  expect([steps.length, transitions.length]).toEqual([1, 1]);
+  expect(actor.tell(CANCEL)).toBe(false);
+});
+
 test("an event that changes nothing in this state is consumed and journaled, so that it waits nowhere for ever", async () => {
   const { actor, controls, commits } = await started();
   const event = { type: "payment_collection_requirement_success", data: { pspReference: "psr_1" } };

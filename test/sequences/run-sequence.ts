@@ -1,8 +1,10 @@
 /** One sequence at one state, from its fixture to its end. */
 import { isPastPivot, documentedStateOf } from "../../machines/view.ts";
+import { replayBreaches } from "../../scripts/invariants/replay.ts";
 import type { Sequence } from "./alphabet.ts";
 import { CallDesk } from "./call-desk.ts";
-import { breachesOf, breachesOnReplay, type Ending } from "./laws.ts";
+import { evidenceOf } from "../simulation/evidence.ts";
+import { breachesOf, type Ending } from "./laws.ts";
 import type { StartState } from "./start-states.ts";
 import { World, type Fixture } from "./world.ts";
 
@@ -38,18 +40,16 @@ export async function runSequence(
   const end = isResting && world.isAtRest ? world.row.state : null;
   if (world.row.parkedReason !== null) return { breaches: breachesOfParking(world, letters), end, story };
   if (!isResting) return { breaches: [world.isRunaway ? "it goes round in a circle" : "it never comes to rest"], end, story };
+  const evidence = await evidenceOf(world, world.id);
   const ending: Ending = {
     world,
+    evidence,
     cancelledPastPivot,
     isPaidUnheard: state.before?.includes("unheard") === true,
     isCompleted: world.row.state === "COMPLETED",
-    journal: await world.store.history(world.id, 0, Number.POSITIVE_INFINITY),
-    outbox: await world.store.events(world.id),
-    ledger: await world.store.ledger(world.id),
     requirement: world.requirement,
-    effects: world.participants.effects.of(world.id),
   };
-  const breaches = [...(await breachesOf(ending)), ...(options.isReplayed ? await breachesOnReplay(world, fixture) : [])];
+  const breaches = [...(await breachesOf(ending)), ...(options.isReplayed ? replayBreaches(evidence) : [])];
   return { breaches, end, story };
 }
 

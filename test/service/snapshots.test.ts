@@ -6,7 +6,7 @@ import { dehydrate, toPlainJson } from "../../runtime/engine.ts";
 import { eventually, order } from "../support/client.ts";
 import { Interference } from "../support/interference.ts";
 import { gate, successEvent } from "../support/payment-desk.ts";
-import { fold } from "../support/replay.ts";
+import { fold } from "../../scripts/invariants/replay.ts";
 import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend } from "../support/stage.ts";
 import { leftovers, moneyOf } from "../support/tables.ts";

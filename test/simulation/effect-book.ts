@@ -18,6 +18,8 @@ const NOTHING_CHANGED: UndoReport = { conflicts: [] };
 export class EffectBook {
   /** What no correct orchestrator asks for. */
   readonly violations: string[] = [];
+  /** Calls that came after their own undo. */
+  refusals = 0;
 
   constructor(private readonly rows = new Map<string, Effect>()) {}
 
@@ -33,8 +35,10 @@ export class EffectBook {
   perform<Result>(operation: string, { executionContextId, key }: Call, result: () => Result): Result {
     const at = keyOf(operation, key);
     const known = this.rows.get(at);
-    if (known?.state === "UNDONE")
+    if (known?.state === "UNDONE") {
+      this.refusals++;
       throw new TerminalError("UNDONE", `${operation} of ${key} was undone; it is not done any more.`);
+    }
     const effect = known ?? { operation, executionContextId, state: "LIVE" as const, result: written<unknown>(result()) };
     this.rows.set(at, effect);
     return read(effect.result ?? written(null)) as Result;

@@ -43,7 +43,7 @@ test("an undo of what never happened keeps the delayed original from happening",
   await services.preferences.undoCreatePostSellingPreferences(call("STEP_1"));
   const late = services.preferences.createPostSellingPreferences({ ...call("STEP_1"), preferences: [] });
   await expect(late).rejects.toMatchObject({ code: "UNDONE" });
-  expect(await payments.reversePaymentRequest({ ...request, owed: [] })).toEqual({ pcrId: null, refunds: [] });
+  expect(await payments.reversePaymentRequest({ ...request, owed: [], byHand: [] })).toEqual({ pcrId: null, refunds: [] });
   await expect(payments.createPaymentRequest(request)).rejects.toMatchObject({ code: "UNDONE" });
 });
 
@@ -60,7 +60,7 @@ test("a reversal gives everything back once, also what is captured after its can
   const { payments, request } = setup();
   const { attemptId } = await payments.createPaymentRequest(request);
   payments.capture(CONTEXT, capture(attemptId, "psr_1"));
-  const reverse = () => payments.reversePaymentRequest({ ...request, owed: [] });
+  const reverse = () => payments.reversePaymentRequest({ ...request, owed: [], byHand: [] });
   expect((await reverse()).refunds).toMatchObject([{ pspReference: "psr_1", reason: "ROLLBACK", round: 1 }]);
   payments.capture(CONTEXT, capture(attemptId, "psr_2"));
   expect((await reverse()).refunds).toHaveLength(2);

@@ -1,6 +1,6 @@
 /**
- * Payments over a provider in memory: every attempt asks for an action and waits; what then happens to its money is
- * up to whoever drives it. The provider trusts keys alone: a refund under a new key moves money again.
+ * Payments over a provider in memory. Its behaviour says what becomes of a charge at once; what happens to its money
+ * later is up to whoever drives it. The provider trusts keys alone: a refund under a new key moves money again.
  */
 import type {
   Capture,
@@ -14,22 +14,45 @@ import type {
 import { TerminalError } from "../../machines/errors.ts";
 import { refundKey } from "../../machines/keys.ts";
 import { owedFor } from "../../machines/payment.ts";
+import type { RollbackInput } from "../../machines/step-inputs.ts";
 import type { Call, PaymentRequest, Payments, Reversal } from "../../steps/services.ts";
 
 export interface Charge {
   readonly attemptId: string;
   readonly key: string;
   readonly status: "PENDING" | "CAPTURED" | "DECLINED" | "CANCELLED";
+  /** What was answered at once: the same key gives the same reply, whatever became of the charge since. */
+  readonly outcome: PaymentOutcome;
 }
+
+export interface ChargeRequest {
+  readonly executionContextId: string;
+  readonly pcrId: string;
+  readonly attemptId: string;
+  readonly instrumentId: string;
+  readonly amount: number;
+  readonly currency: string;
+}
+
+export interface ProviderBehaviour {
+  /** What becomes of a new charge at once. */
+  charge(request: ChargeRequest): "PENDING" | "CAPTURED" | "DECLINED";
+  /** It accepted a refund. */
+  refunded(executionContextId: string, pcrId: string, refund: Refund): void;
+}
+
+/** Every charge asks for an action and waits; every refund stands. */
+const PATIENT: ProviderBehaviour = { charge: () => "PENDING", refunded: () => {} };
 
 export interface Captured extends Capture {
   readonly attemptId: string;
 }
 
-/** Money that went back. */
+/** Money that went back, and perhaps came again. */
 export interface GivenBack {
   readonly key: string;
   readonly refund: Refund;
+  readonly hasFailed: boolean;
 }
 
 /** One payment collection requirement and the provider's books on it. Never changed, only replaced. */
@@ -46,11 +69,17 @@ export interface Requirement {
 }
 
 export class FakePayments implements Payments {
+  /** Calls that found what they ask for undone already. */
+  refusals = 0;
+
   /** By context. Null: it was reversed before it was ever requested. */
-  constructor(private readonly requirements = new Map<string, Requirement | null>()) {}
+  constructor(
+    private readonly requirements = new Map<string, Requirement | null>(),
+    private readonly behaviour = PATIENT,
+  ) {}
 
   clone(): FakePayments {
-    return new FakePayments(new Map(this.requirements));
+    return new FakePayments(new Map(this.requirements), this.behaviour);
   }
 
   find(executionContextId: string): Requirement | null {
@@ -75,24 +104,32 @@ export class FakePayments implements Payments {
     );
   }
 
+  /** The bank sends an accepted refund back: the capture is held again. */
+  failRefund(executionContextId: string, refundId: string): void {
+    this.#change(executionContextId, (pcr) => ({
+      ...pcr,
+      givenBack: pcr.givenBack.map((one) => (one.refund.refundId === refundId ? { ...one, hasFailed: true } : one)),
+    }));
+  }
+
   async createPaymentRequest(call: Call & PaymentRequest): Promise<PaymentAttempt & { readonly dueAt: number }> {
-    const { executionContextId, amount, currency, dueAt, key } = call;
+    const { executionContextId, amount, currency, dueAt } = call;
     const known = this.requirements.get(executionContextId);
-    if (known === null || known?.isReversed === true) throw reversed(executionContextId);
+    if (known === null || known?.isReversed === true) throw this.#reversed(executionContextId);
     const pcrId = `pcr_${executionContextId}`;
     const opened = { pcrId, amount, currency, dueAt, isReversed: false, charges: [], captures: [], givenBack: [] };
-    const pcr = known ?? this.#set(executionContextId, withCharge(opened, key));
-    return { ...pendingAttempt(pcr, key), dueAt: pcr.dueAt };
+    const pcr = known ?? this.#charge(opened, call);
+    return { ...attemptOf(pcr, call.key), dueAt: pcr.dueAt };
   }
 
   async createPaymentAttempt(call: Call & PaymentRequest & { readonly pcrId: string }): Promise<PaymentAttempt> {
     const pcr = this.#known(call);
-    if (pcr.isReversed) throw reversed(call.executionContextId);
-    if (pcr.charges.some(({ key }) => key === call.key)) return pendingAttempt(pcr, call.key);
+    if (pcr.isReversed) throw this.#reversed(call.executionContextId);
+    if (pcr.charges.some(({ key }) => key === call.key)) return attemptOf(pcr, call.key);
     const closed = this.#set(call.executionContextId, cancelled(pcr));
     const { attemptId, outcome } = reportOf(closed);
     if (outcome.kind === "captured") return { pcrId: pcr.pcrId, attemptId, outcome, isEarlier: true };
-    return pendingAttempt(this.#set(call.executionContextId, withCharge(closed, call.key)), call.key);
+    return attemptOf(this.#charge(closed, call), call.key);
   }
 
   async getPaymentStatus(query: { readonly executionContextId: string }): Promise<PaymentReport> {
@@ -108,8 +145,8 @@ export class FakePayments implements Payments {
     return reportOf(this.#set(call.executionContextId, cancelled(this.#known(call))));
   }
 
-  async reversePaymentRequest(call: Call & { readonly owed: readonly OwedRefund[] }): Promise<Reversal> {
-    const { executionContextId, owed } = call;
+  async reversePaymentRequest(call: Call & Pick<RollbackInput, "owed" | "byHand">): Promise<Reversal> {
+    const { executionContextId, owed, byHand } = call;
     const known = this.requirements.get(executionContextId) ?? null;
     if (known === null) {
       this.requirements.set(executionContextId, null);
@@ -117,29 +154,52 @@ export class FakePayments implements Payments {
     }
     const pcr = this.#set(executionContextId, { ...cancelled(known), isReversed: true });
     for (const capture of pcr.captures) {
-      if (!isHeld(pcr, capture)) continue;
+      if (!isHeld(pcr, capture) || byHand.includes(capture.pspReference)) continue;
       const due = owed.find(({ pspReference }) => pspReference === capture.pspReference);
-      const refund = due ?? owedFor(capture, "ROLLBACK");
-      this.#giveBack(executionContextId, refundKey(executionContextId, capture.pspReference, refund.round), refund);
+      this.#giveBack(executionContextId, due ?? owedFor(capture, "ROLLBACK"));
     }
-    return { pcrId: pcr.pcrId, refunds: this.#known(call).givenBack.map(({ refund }) => refund) };
+    const standing = this.#known(call).givenBack.filter(({ hasFailed }) => !hasFailed);
+    return { pcrId: pcr.pcrId, refunds: standing.map(({ refund }) => refund) };
   }
 
   async refundCapture(call: Call & { readonly owed: OwedRefund }): Promise<Refund> {
-    return this.#giveBack(call.executionContextId, call.key, call.owed);
+    return this.#giveBack(call.executionContextId, call.owed, call.key);
   }
 
-  #giveBack(executionContextId: string, key: string, owed: OwedRefund): Refund {
+  #charge(pcr: Requirement, call: Call & PaymentRequest): Requirement {
+    const { executionContextId, key, instrumentId } = call;
+    const { pcrId, amount, currency } = pcr;
+    const attemptId = `att_${pcr.charges.length + 1}_${pcrId}`;
+    const status = this.behaviour.charge({ executionContextId, pcrId, attemptId, instrumentId, amount, currency });
+    const capture = { attemptId, pspReference: `psr_${attemptId}`, amount, currency };
+    const charge = { attemptId, key, status, outcome: outcomeOf(pcr, status, capture) };
+    const captures = status === "CAPTURED" ? [...pcr.captures, capture] : pcr.captures;
+    return this.#set(executionContextId, { ...pcr, charges: [...pcr.charges, charge], captures });
+  }
+
+  /** A round whose refund failed goes on under the next one's key. */
+  #giveBack(executionContextId: string, owed: OwedRefund, key?: string): Refund {
     const pcr = this.#known({ executionContextId });
-    const known = pcr.givenBack.find((one) => one.key === key);
+    const ownKey = key ?? refundKey(executionContextId, owed.pspReference, owed.round);
+    const known = pcr.givenBack.find((one) => one.key === ownKey);
+    if (known?.hasFailed === true) return this.#giveBack(executionContextId, { ...owed, round: owed.round + 1 });
     if (known !== undefined) return known.refund;
     if (!pcr.captures.some(({ pspReference }) => pspReference === owed.pspReference)) {
       throw new TerminalError("CAPTURE_UNKNOWN", `The provider never captured ${owed.pspReference}.`);
     }
     const name = `${pcr.givenBack.length + 1}_${owed.pspReference}`;
     const refund: Refund = { ...owed, refundId: `rfd_${name}`, providerRefundId: `re_${name}` };
-    this.#set(executionContextId, { ...pcr, givenBack: [...pcr.givenBack, { key, refund }] });
+    this.#set(executionContextId, { ...pcr, givenBack: [...pcr.givenBack, { key: ownKey, refund, hasFailed: false }] });
+    this.behaviour.refunded(executionContextId, pcr.pcrId, refund);
     return refund;
+  }
+
+  #reversed(executionContextId: string): TerminalError {
+    this.refusals++;
+    return new TerminalError(
+      "UNDONE",
+      `The payment request of ${executionContextId} was reversed; nothing is collected any more.`,
+    );
   }
 
   #known({ executionContextId }: { readonly executionContextId: string }): Requirement {
@@ -158,11 +218,6 @@ export class FakePayments implements Payments {
   }
 }
 
-function withCharge(pcr: Requirement, key: string): Requirement {
-  const attemptId = `att_${pcr.charges.length + 1}_${pcr.pcrId}`;
-  return { ...pcr, charges: [...pcr.charges, { attemptId, key, status: "PENDING" }] };
-}
-
 function withStatus(pcr: Requirement, status: Charge["status"], isMeant: (charge: Charge) => boolean): Requirement {
   return { ...pcr, charges: pcr.charges.map((charge) => (isMeant(charge) ? { ...charge, status } : charge)) };
 }
@@ -171,10 +226,20 @@ function cancelled(pcr: Requirement): Requirement {
   return withStatus(pcr, "CANCELLED", ({ status }) => status === "PENDING");
 }
 
-/** The same key gives the same reply, whatever became of the attempt since. */
-function pendingAttempt(pcr: Requirement, key: string): PaymentAttempt {
+function attemptOf(pcr: Requirement, key: string): PaymentAttempt {
   const charge = pcr.charges.find((one) => one.key === key);
-  return { pcrId: pcr.pcrId, attemptId: charge?.attemptId ?? "", outcome: pending(pcr) };
+  return { pcrId: pcr.pcrId, attemptId: charge?.attemptId ?? "", outcome: charge?.outcome ?? pending(pcr) };
+}
+
+function outcomeOf(pcr: Requirement, status: "PENDING" | "CAPTURED" | "DECLINED", capture: Capture): PaymentOutcome {
+  switch (status) {
+    case "PENDING":
+      return pending(pcr);
+    case "CAPTURED":
+      return { kind: "captured", ...moneyOf(capture) };
+    case "DECLINED":
+      return { kind: "declined", code: "DECLINED" };
+  }
 }
 
 function pending({ dueAt }: Requirement): PaymentOutcome {
@@ -206,14 +271,10 @@ function unpaidOutcome(pcr: Requirement, latest: Charge | undefined): PaymentRep
 }
 
 function isHeld(pcr: Requirement, { pspReference }: Capture): boolean {
-  return !pcr.givenBack.some(({ refund }) => refund.pspReference === pspReference);
+  return !pcr.givenBack.some(({ refund, hasFailed }) => !hasFailed && refund.pspReference === pspReference);
 }
 
 /** Only the three fields that are money. */
 function moneyOf({ pspReference, amount, currency }: Capture): Capture {
   return { pspReference, amount, currency };
-}
-
-function reversed(executionContextId: string): TerminalError {
-  return new TerminalError("UNDONE", `The payment request of ${executionContextId} was reversed; nothing is collected any more.`);
 }

@@ -18,6 +18,8 @@ type CartConflict = Exclude<contract.CreateResult, { kind: "created" | "exists" 
 export class MemoryStore implements contract.Store {
   readonly #clock: Pick<Clock, "now">;
   readonly #tables: Tables;
+  /** Commits that came too late, under an old fence or after another's. */
+  refusedCommits = 0;
 
   constructor(clock: Pick<Clock, "now">, tables = new Tables()) {
     this.#clock = clock;
@@ -32,6 +34,21 @@ export class MemoryStore implements contract.Store {
   /** The row of a checkout as it stands, for those who drive the store. */
   row(id: string): ContextRow | null {
     return this.#tables.contexts.get(id) ?? null;
+  }
+
+  /** Every checkout, for those who drive the store. */
+  get rows(): readonly ContextRow[] {
+    return [...this.#tables.contexts.values()];
+  }
+
+  /** Nobody has anything to do: every checkout ended, nobody owns it, everything was heard and told. */
+  isAtRest(): boolean {
+    const isResting = this.rows.every(
+      (row) =>
+        row.parkedReason !== null ||
+        (row.finishedAt !== null && row.owner === null && row.wakeAt === null && row.signals === row.consumed),
+    );
+    return isResting && [...this.#tables.outboxes.values()].every((rows) => rows.every((row) => row.acknowledgedAt !== null));
   }
 
   /** Brings a checkpoint up to date without a commit: the same checkout, with less to fold. */
@@ -114,7 +131,9 @@ export class MemoryStore implements contract.Store {
     // In the order of their ids, as a database locks them: of two that learn one payment requirement the first has it.
     const byId = writes.toSorted((left, right) => (left.commit.id < right.commit.id ? -1 : 1));
     const results = new Map(byId.map((write) => [write, applyCommit(this.#tables, write, now)]));
-    return writes.map((write) => results.get(write) ?? { kind: "unknown_checkout" });
+    const answers = writes.map((write) => results.get(write) ?? { kind: "unknown_checkout" as const });
+    this.refusedCommits += answers.filter(({ kind }) => kind === "refused").length;
+    return answers;
   }
 
   async isLastCommit(id: string, commitId: string): Promise<boolean> {

@@ -14,7 +14,7 @@ export interface Thread {
   /** Plays the thread's order of events; what is wrong with the end of it. */
   readonly play: (desk: Desk) => Promise<readonly string[]>;
   readonly guard: Removal;
-  /** What is wrong without the guard. */
+  /** What is wrong without the guard. "parked: I5": an invariant (docs/invariants.md) stopped it before it was as wrong as there. */
   readonly goesWrong: readonly string[];
   /** Each of these alone changes nothing: the others hold. */
   readonly spare?: readonly Removal[];

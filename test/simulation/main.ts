@@ -1,0 +1,71 @@
+/**
+ * `npm run simulate -- [--seeds N] [--from S] [--seed S] [--trace] [--shrink]`
+ * Fresh seeds by default. Exit 1 when a run ends wrong; each is named, with the command that plays it again.
+ */
+import { parseArgs } from "node:util";
+import { runSeed, type SeedReport } from "./run-seed.ts";
+import { shrink } from "./shrink.ts";
+import { Tally } from "./tally.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "1000" },
+    from: { type: "string" },
+    seed: { type: "string" },
+    trace: { type: "boolean", default: false },
+    shrink: { type: "boolean", default: false },
+  },
+});
+
+const PROGRESS_EVERY_MS = 5_000;
+const FAILURES_SHOWN = 20;
+const SEED_MAX = 2 ** 31;
+
+process.exitCode = values.seed === undefined ? await many() : await one(wholeOf("seed", values.seed));
+
+async function one(seed: number): Promise<number> {
+  const trace = values.trace ? { trace: (line: string) => process.stdout.write(`${line}\n`) } : {};
+  const { breaches } = values.shrink ? await small(seed) : await runSeed(seed, trace);
+  process.stdout.write(breaches.length === 0 ? `seed ${seed}: nothing is wrong\n` : `seed ${seed}:\n${listed(breaches)}\n`);
+  return breaches.length === 0 ? 0 : 1;
+}
+
+async function small(seed: number): Promise<SeedReport> {
+  const { options, report, tries } = await shrink(seed);
+  const { shoppers, nodes } = options.scenario;
+  if (report.breaches.length === 0) return report;
+  const faults = report.faultsStruck - options.leftOut.size;
+  process.stdout.write(`${tries} runs: it takes ${nodes} nodes, ${shoppers.length} shoppers and ${Math.max(0, faults)} faults\n`);
+  return values.trace ? runSeed(seed, { ...options, trace: (line) => process.stdout.write(`${line}\n`) }) : report;
+}
+
+async function many(): Promise<number> {
+  const count = wholeOf("seeds", values.seeds);
+  const from = values.from === undefined ? Math.floor(Math.random() * SEED_MAX) : wholeOf("from", values.from);
+  const tally = new Tally();
+  let toldAt = performance.now();
+  for (let seed = from; seed < from + count; seed++) {
+    const report = await runSeed(seed);
+    tally.add(report);
+    if (report.breaches.length > 0 && tally.failures <= FAILURES_SHOWN) {
+      process.stdout.write(`seed ${seed} (npm run simulate -- --seed ${seed} --shrink --trace):\n${listed(report.breaches)}\n`);
+    }
+    if (performance.now() - toldAt < PROGRESS_EVERY_MS) continue;
+    toldAt = performance.now();
+    process.stderr.write(`${tally.runs} of ${count} seeds, ${tally.failures} wrong\n`);
+  }
+  process.stdout.write(tally.summary(from));
+  return tally.failures === 0 ? 0 : 1;
+}
+
+function listed(breaches: readonly string[]): string {
+  return breaches.map((breach) => `  ${breach}`).join("\n");
+}
+
+function wholeOf(name: string, text: string): number {
+  if (!/^\d{1,15}$/.test(text)) {
+    process.stderr.write(`--${name} must be a whole number\n`);
+    process.exit(64);
+  }
+  return Number(text);
+}

@@ -1,0 +1,22 @@
+/** What all nodes of a run share: the ports as they are, before the way to them. */
+import type { LockManager } from "../../locking/lock-manager.ts";
+import type { CheckoutPolicy } from "../../machines/context.ts";
+import type { Bus } from "../../messaging/bus.ts";
+import type { Store } from "../../persistence/store.ts";
+import type { Log } from "../../runtime/telemetry.ts";
+import type { Clock, Ids } from "../../steps/ports.ts";
+import type { CheckoutServices } from "../../steps/services.ts";
+import type { Faults } from "./faults.ts";
+
+export interface NodeWorld {
+  readonly store: Store;
+  readonly services: CheckoutServices;
+  readonly locks: LockManager;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly policy: CheckoutPolicy;
+  readonly isExclusive: boolean;
+  readonly faults: Faults;
+}

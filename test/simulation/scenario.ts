@@ -1,0 +1,97 @@
+/** What is tried in a run, drawn from its seed: nodes, shoppers with what they want, and what goes wrong. */
+import { seededChance, type Chance } from "../support/chance.ts";
+import { drawRates, type FaultRates } from "./faults.ts";
+import { INSTRUMENTS, type Instrument } from "./provider.ts";
+
+export interface Scenario {
+  readonly nodes: number;
+  readonly shoppers: readonly ShopperPlan[];
+  readonly rates: FaultRates;
+  /** When faults end; then everything has to come to rest. */
+  readonly faultsEndMs: number;
+}
+
+export interface ShopperPlan {
+  readonly name: string;
+  readonly startMs: number;
+  readonly userId: string;
+  readonly cartId: string;
+  readonly cartVersion: number;
+  readonly idempotencyKey: string;
+  readonly instrument: Instrument;
+  /** Sends the same request so often at once, and each of them again until it is answered. */
+  readonly copies: number;
+  readonly next: NextWish | null;
+}
+
+/** What a shopper does a while after the answer. */
+export interface NextWish {
+  readonly kind: "cancel" | "attempt";
+  /** While the checkout is still on its way; otherwise after the answer. */
+  readonly isImpatient: boolean;
+  readonly afterMs: number;
+  readonly instrument: Instrument;
+}
+
+const NODES_MAX = 3;
+const SHOPPERS_MAX = 4;
+const START_MAX_MS = 8_000;
+const WISH_MAX_MS = 25_000;
+const IMPATIENT_MAX_MS = 1_500;
+const FAULTS_END_MIN_MS = 15_000;
+const FAULTS_END_MAX_MS = 60_000;
+
+export function drawScenario(seed: number): Scenario {
+  const chance = streamOf(seed, "scenario");
+  const count = 1 + whole(chance, SHOPPERS_MAX);
+  return {
+    nodes: 1 + whole(chance, NODES_MAX),
+    shoppers: Array.from({ length: count }, (_, place) => drawShopper(chance, place + 1, count)),
+    rates: drawRates(chance),
+    faultsEndMs: FAULTS_END_MIN_MS + chance() * (FAULTS_END_MAX_MS - FAULTS_END_MIN_MS),
+  };
+}
+
+/** Each concern draws from a stream of its own, so that leaving something out of one changes no other. */
+export function streamOf(seed: number, name: string): Chance {
+  let mixed = seed;
+  for (const character of name) mixed = (Math.imul(mixed, 31) + (character.codePointAt(0) ?? 0)) | 0;
+  return seededChance(mixed);
+}
+
+function drawShopper(chance: Chance, place: number, count: number): ShopperPlan {
+  // Now and then two shoppers have one cart, or two requests one key.
+  const cart = 1 + whole(chance, count);
+  const next = chance();
+  const isImpatient = chance() < 0.3;
+  return {
+    name: `shopper ${place}`,
+    startMs: Math.floor(chance() * START_MAX_MS),
+    userId: `usr_${cart}`,
+    cartId: `cart_${cart}`,
+    cartVersion: 1 + whole(chance, 2),
+    idempotencyKey: `key_${place}`,
+    instrument: pick(chance, INSTRUMENTS),
+    copies: chance() < 0.25 ? 2 : 1,
+    next:
+      next < 0.5
+        ? null
+        : {
+            kind: next < 0.75 ? "cancel" : "attempt",
+            isImpatient,
+            afterMs: Math.floor(chance() * (isImpatient ? IMPATIENT_MAX_MS : WISH_MAX_MS)),
+            instrument: pick(chance, INSTRUMENTS),
+          },
+  };
+}
+
+/** 0 to `below` - 1. */
+function whole(chance: Chance, below: number): number {
+  return Math.floor(chance() * below);
+}
+
+function pick<Item>(chance: Chance, items: readonly Item[]): Item {
+  const item = items[whole(chance, items.length)];
+  if (item === undefined) throw new Error("There is something to pick from.");
+  return item;
+}

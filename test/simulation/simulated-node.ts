@@ -1,0 +1,123 @@
+/** One node of the product: the real orchestrator and relay over ports that fail. It can be killed, and stand still for a while. */
+import { acquireLocks } from "../../runtime/acquire-locks.ts";
+import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
+import type { ActorName } from "../../machines/step-inputs.ts";
+import { Orchestrator } from "../../runtime/orchestrator.ts";
+import { OutboxRelay } from "../../runtime/outbox-relay.ts";
+import { Counters } from "../../runtime/telemetry.ts";
+import { answerFor } from "../../server/answer.ts";
+import { checkoutActors, checkoutExecutions, type Executions } from "../../steps/actors.ts";
+import type { CheckoutRequest } from "../../steps/request.ts";
+import type { CheckoutServices } from "../../steps/services.ts";
+import { Life } from "./life.ts";
+import type { NodeWorld } from "./node-world.ts";
+import type { Plant } from "./plant.ts";
+import { unreliable, type Way } from "./unreliable.ts";
+
+export interface NodeEvents {
+  readonly trace: (what: () => string) => void;
+  readonly onKill: (node: SimulatedNode) => void;
+  readonly onPause: (node: SimulatedNode) => void;
+}
+
+export class SimulatedNode {
+  readonly life = new Life();
+  readonly counters = new Counters();
+  readonly orchestrator: Orchestrator;
+  readonly #relay: OutboxRelay;
+
+  constructor(
+    readonly name: string,
+    /** No two nodes of a run have the same. */
+    place: number,
+    world: NodeWorld,
+    events: NodeEvents,
+    plant: Plant,
+  ) {
+    const { life, counters } = this;
+    const { faults, ids, log, policy, isExclusive } = world;
+    const clock = life.clock(world.clock);
+    const way = {
+      faults,
+      life,
+      clock: world.clock,
+      node: name,
+      onKill: () => events.onKill(this),
+      onPause: () => events.onPause(this),
+    };
+    const reached = unreliable(world.store, { ...way, site: "store" });
+    const store = plant.store?.(reached) ?? reached;
+    const services = unreliableServices(world.services, { ...way, site: "participant" });
+    const requests = { load: async (id: string) => (await store.loadRequest(id)) as CheckoutRequest };
+    const real = checkoutExecutions({ services, requests, clock }, (input, signal) =>
+      acquireLocks(store, this.orchestrator.locks)(input, signal),
+    );
+    const executions = plant.executions?.(real) ?? real;
+    this.#relay = new OutboxRelay({ store, bus: world.bus, clock, log, counters, source: "/simulation" });
+    this.orchestrator = new Orchestrator({
+      machine: machineOf(place, plant.machine ?? checkoutMachine, executions),
+      machineHash: "simulation",
+      store,
+      locks: world.locks,
+      rules: services.rules,
+      clock,
+      ids,
+      log,
+      counters,
+      policy,
+      answerFor,
+      onEvents: () => this.#relay.kick(),
+      residentMax: 1_000,
+      isExclusive,
+    });
+    this.orchestrator.watch(({ executionContextId, entry }) =>
+      events.trace(
+        () => `${executionContextId} #${entry.seq} ${brief(entry.event.type)}: ${brief(entry.from ?? "")} -> ${brief(entry.to)}`,
+      ),
+    );
+  }
+
+  /** Rejects when the store can't be reached: then the process ends. */
+  async start(): Promise<void> {
+    await this.orchestrator.start();
+    this.#relay.start();
+  }
+}
+
+/** Names as people say them. */
+function brief(name: string): string {
+  return name
+    .replace(/^xstate\.done\.actor\.(.*)$/, "$1 is done")
+    .replace(/^xstate\.error\.actor\.(.*)$/, "$1 failed")
+    .replace(/^xstate\.after\.(\w+)\..*$/, "$1 is over")
+    .replace(/^PROCESSING\./, "")
+    .replace(/^payment_collection_requirement_/, "payment ");
+}
+
+function unreliableServices(services: CheckoutServices, way: Way): CheckoutServices {
+  const wrapped = Object.entries(services).map(([name, service]) => [name, unreliable(service as object, way)]);
+  return Object.fromEntries(wrapped) as CheckoutServices;
+}
+
+/** To build a machine takes longer than many runs need, so each place has one, whose steps are those of its last node. */
+const machines = new Map<CheckoutMachine, { readonly machine: CheckoutMachine; executions: Executions }[]>();
+
+function machineOf(place: number, base: CheckoutMachine, executions: Executions): CheckoutMachine {
+  const slots = machines.get(base) ?? [];
+  machines.set(base, slots);
+  const known = slots[place];
+  if (known !== undefined) {
+    known.executions = executions;
+    return known.machine;
+  }
+  const names = Object.keys(executions) as ActorName[];
+  const current = names.map((name) => {
+    const run = (input: unknown, signal: AbortSignal) =>
+      (slot.executions[name] as (input: unknown, signal: AbortSignal) => Promise<unknown>)(input, signal);
+    return [name, run];
+  });
+  const actors = checkoutActors(Object.fromEntries(current) as Executions);
+  const slot = { machine: base.provide({ actors }), executions };
+  slots[place] = slot;
+  return slot.machine;
+}
