@@ -7,6 +7,8 @@ import { startOrderSystem } from "../../examples/replace-a-service/order-system.
 import { OurOrders } from "../../examples/replace-a-service/our-orders.ts";
 
 const EXAMPLE = "examples/replace-a-service";
+/** A process of its own; a loaded machine takes seconds to start one. */
+const PROCESS_TIMEOUT_MS = 120_000;
 const README = readFileSync("README.md", "utf8");
 
 async function setup() {
@@ -18,7 +20,7 @@ async function setup() {
 }
 
 describe("replacing a service", () => {
-  it("runs as the README prints it", async () => {
+  it("runs as the README prints it", { timeout: PROCESS_TIMEOUT_MS }, async () => {
     const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `${EXAMPLE}/main.ts`]);
     expect(stdout).toBe(
       [

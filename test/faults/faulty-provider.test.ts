@@ -5,8 +5,8 @@
  *
  *     CHECKOUTS=10000 npx vitest run test/faults/faulty-provider.test.ts -t Postgres
  *
- * CHECKOUTS: how many, on each backend (default 100 on each; with TEST_FULL=1 1,000 and 10,000). SEED:
- * the stories and faults of an earlier run; how they interleave is up to the machine.
+ * CHECKOUTS: how many (default 100, on Postgres alone; with TEST_FULL=1 10,000, and 1,000 embedded). SEED: the stories and
+ * faults of an earlier run; how they interleave is up to the machine.
  */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { auditCheckout, type Outcome } from "../../scripts/checkout-audit.ts";
@@ -30,7 +30,7 @@ import {
 } from "../support/payment-books.ts";
 import { startService, type Service } from "../support/service.ts";
 import { hastyFlags, letShop, type Crowd } from "../support/shoppers.ts";
-import { onEveryBackend } from "../support/stage.ts";
+import { onServersFirst } from "../support/stage.ts";
 
 const isFull = process.env["TEST_FULL"] === "1";
 /** A hundred is a whole deck of stories: fewer can't meet every fault. */
@@ -57,7 +57,7 @@ const RUN_MAX_MS = 30 * 60_000;
 
 vi.setConfig({ testTimeout: RUN_MAX_MS, hookTimeout: RUN_MAX_MS });
 
-onEveryBackend("a faulty payment provider", (stage, kind) => {
+onServersFirst("a faulty payment provider", (stage, kind) => {
   const chance = seededChance(SEED);
   const provider = new FaultyProvider(chance);
   const delayed = new DelayedRequests();

@@ -92,7 +92,10 @@ const CRASH_TIMEOUT_MS = 60_000;
 const CLIENT_WAIT_SECONDS = 30;
 const SUITE_TIMEOUT_MS = 180_000;
 
-describe("on the embedded database", () => {
+/** A plain run kills on Postgres alone: what is embedded is drained and taken up again in lifecycle.test.ts all the same. */
+const isFull = process.env["TEST_FULL"] === "1";
+if (!isFull) process.stdout.write("  kill -9: on Postgres alone (npm run test:full kills embedded too)\n");
+describe.runIf(isFull)("on the embedded database", () => {
   killEverywhere(() => embeddedHome());
 });
 

@@ -1,7 +1,7 @@
 /**
  * Every sequence at every state of a group, on the real orchestrator: enumerated, none left out. A plain run takes all
- * of the short ones and every so-many-th of the longer ones, always the same; TEST_FULL=1 takes all, and SEQUENCE_LENGTH
- * says up to which length. SEQUENCE="awaitingPayment: success cancel crash" runs that one alone and tells its story.
+ * of the short ones and every so-many-th of each longer length, always the same, and says how many of how many it took;
+ * TEST_FULL=1 takes all, and SEQUENCE_LENGTH says up to which length. SEQUENCE="awaitingPayment: success cancel crash" runs that one alone and tells its story.
  */
 import { expect, test } from "vitest";
 import { countOf, LETTERS, sequencesOf, type Letter, type Sequence } from "./alphabet.ts";
@@ -11,9 +11,10 @@ import { START_STATES, type StartState } from "./start-states.ts";
 
 const { SEQUENCE, SEQUENCE_LENGTH, TEST_FULL } = process.env;
 const LENGTH_MAX = Number(SEQUENCE_LENGTH ?? 4);
-const ALL_UP_TO = TEST_FULL === "1" || SEQUENCE_LENGTH !== undefined ? LENGTH_MAX : 2;
-/** A prime, so that the slice meets every letter at every place; each state begins it elsewhere. */
-const SLICE = 503;
+const ALL_UP_TO = TEST_FULL === "1" || SEQUENCE_LENGTH !== undefined ? LENGTH_MAX : 1;
+/** By length. Primes, so that the slice meets every letter at every place; each state begins it elsewhere. */
+const SLICES: Readonly<Record<number, number>> = { 2: 5 };
+const SLICE_OF_LONGER = 503;
 /** A replay takes about as long as the run: of the longer sequences every so-many-th is replayed. */
 const REPLAYED = 7;
 const FAILURES_MAX = 3;
@@ -27,16 +28,15 @@ export function checkSequences(group: string, isIn: (state: StartState) => boole
     { timeout: 7_200_000 },
     async () => {
       const began = performance.now();
-      const counts = { all: 0, sliced: 0, completed: 0, rolledBack: 0, parked: 0 };
+      const counts = { taken: Array.from({ length: LENGTH_MAX + 1 }, () => 0), completed: 0, rolledBack: 0, parked: 0 };
       const failures: string[] = [];
       for (const [place, state] of states.entries()) {
         const fixture = await fixtureOf(state);
         let index = place * 31;
         for (const letters of chosen(() => index++)) {
-          const isShort = letters.length <= ALL_UP_TO;
           const isReplayed = letters.length <= 1 || index % REPLAYED === 0;
           const { breaches, end, story } = await runSequence(state, fixture, letters, { isReplayed });
-          counts[isShort ? "all" : "sliced"]++;
+          counts.taken[letters.length] = (counts.taken[letters.length] ?? 0) + 1;
           counts[end === "COMPLETED" ? "completed" : end === "ROLLEDBACK" ? "rolledBack" : "parked"]++;
           if (breaches.length > 0) failures.push([...breaches, await story()].join("\n"));
           if (failures.length === FAILURES_MAX) break;
@@ -44,40 +44,52 @@ export function checkSequences(group: string, isIn: (state: StartState) => boole
         if (failures.length === FAILURES_MAX) break;
       }
       expect(failures.join("\n\n")).toBe("");
-      expect(counts.all).toBe(states.length * countOf(ALL_UP_TO));
+      expect(sumOf(counts.taken.slice(0, ALL_UP_TO + 1))).toBe(states.length * countOf(ALL_UP_TO));
       process.stdout.write(reportOf(group, states.length, counts, performance.now() - began));
     },
   );
 }
 
-/** All up to a length; of the longer ones every SLICE-th. */
+/** All up to a length; of the longer ones a slice. */
 function* chosen(next: () => number): Generator<Sequence> {
   for (let length = 0; length <= LENGTH_MAX; length++) {
     for (const letters of sequencesOf(length)) {
       const index = next();
-      if (length <= ALL_UP_TO || index % SLICE === 0) yield letters;
+      if (length <= ALL_UP_TO || index % sliceOf(length) === 0) yield letters;
     }
   }
 }
 
+function sliceOf(length: number): number {
+  return SLICES[length] ?? SLICE_OF_LONGER;
+}
+
 interface Counts {
-  readonly all: number;
-  readonly sliced: number;
+  /** By length. */
+  readonly taken: readonly number[];
   readonly completed: number;
   readonly rolledBack: number;
   readonly parked: number;
 }
 
-function reportOf(group: string, states: number, counts: Counts, ms: number): string {
-  const { all, sliced, completed, rolledBack, parked } = counts;
-  const rest = states * (countOf(LENGTH_MAX) - countOf(ALL_UP_TO));
-  const slice = rest === 0 ? "" : `; of lengths ${ALL_UP_TO + 1} to ${LENGTH_MAX} every ${SLICE}rd: ${sliced} of ${rest}`;
+function reportOf(group: string, states: number, { taken, completed, rolledBack, parked }: Counts, ms: number): string {
+  const all = sumOf(taken.slice(0, ALL_UP_TO + 1));
+  const slices = taken.flatMap((count, length) =>
+    length <= ALL_UP_TO
+      ? []
+      : `; of length ${length} one in ${sliceOf(length)}: ${count} of ${states * LETTERS.length ** length}`,
+  );
+  const rest = slices.length === 0 ? "" : `${slices.join("")} (npm run test:full takes all)`;
   const ends = `${completed} completed, ${rolledBack} rolled back${parked === 0 ? "" : `, ${parked} parked after five crashes in a row`}`;
-  const each = (ms / (all + sliced)).toFixed(1);
+  const each = (ms / sumOf(taken)).toFixed(1);
   return (
     `sequences, ${group}: alphabet {${LETTERS.join(", ")}}, ${states} states, lengths 0 to ${ALL_UP_TO}, none excluded: ` +
-    `${all} = ${states} × Σ ${LETTERS.length}^k${slice}; ${ends}; ${each} ms each\n`
+    `${all} = ${states} × Σ ${LETTERS.length}^k${rest}; ${ends}; ${each} ms each\n`
   );
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** In the file that has its state; the other files have nothing to do then. */

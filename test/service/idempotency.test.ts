@@ -5,7 +5,7 @@ import { order, type Answer } from "../support/client.ts";
 import { Interference } from "../support/interference.ts";
 import { gate } from "../support/payment-desk.ts";
 import { startService, type Service } from "../support/service.ts";
-import { onEveryBackend, onServers } from "../support/stage.ts";
+import { onServers, onServersFirst } from "../support/stage.ts";
 import { moneyOf } from "../support/tables.ts";
 
 const TOGETHER = 20;
@@ -21,7 +21,7 @@ function expectOneAnswer(answers: readonly Answer[]): void {
   expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
 }
 
-onEveryBackend("idempotency", (stage) => {
+onServersFirst("idempotency", (stage) => {
   let service: Service;
   beforeAll(async () => {
     service = await startService(stage());

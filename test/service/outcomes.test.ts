@@ -6,7 +6,7 @@ import { lineItem, optIn } from "../services/checkouts.ts";
 import { eventually, order } from "../support/client.ts";
 import { Interference } from "../support/interference.ts";
 import { startService, type Service } from "../support/service.ts";
-import { onEveryBackend } from "../support/stage.ts";
+import { onServersFirst } from "../support/stage.ts";
 import { leftovers, moneyOf } from "../support/tables.ts";
 
 const CONFIRMED_EVENTS = ["checkout_initiated", "line_items_updated", "line_items_confirmed", "checkout_completed"];
@@ -46,7 +46,7 @@ const STATES = [
 ];
 const ENTRIES_MAX = 200;
 
-onEveryBackend("outcomes", (stage) => {
+onServersFirst("outcomes", (stage) => {
   const observed = new Interference();
   const aroundLocks = (locks: LockManager): LockManager => ({
     acquire: (keys, owner, ttlMs) => {

@@ -31,6 +31,13 @@ export function onEveryBackend(name: string, body: (stage: () => Stage, kind: St
   onServers(name, (stage) => body(stage, "postgres"));
 }
 
+/** For tests that are about neither: a plain run has them on Postgres and Redis alone, and says so; TEST_FULL=1 on both. */
+export function onServersFirst(name: string, body: (stage: () => Stage, kind: Stage["kind"]) => void): void {
+  if (process.env["TEST_FULL"] === "1") return onEveryBackend(name, body);
+  process.stdout.write(`${name}: on Postgres and Redis alone (npm run test:full runs it embedded too)\n`);
+  onServers(name, (stage) => body(stage, "postgres"));
+}
+
 export function onServers(name: string, body: (stage: () => Stage) => void): void {
   describeOn("postgres", `${name}, Postgres`, (postgresUrl) => {
     describeOn("redis", "and Redis", (redisUrl) => onStage(() => openServerStage(postgresUrl, redisUrl), body));
@@ -67,7 +74,7 @@ export async function openEmbeddedStage(): Promise<Stage> {
   };
 }
 
-/** Test files share the Redis server, so each works in a database of its own, as far as there are enough. */
+/** Files that run at the same time share the Redis server, so each of vitest's workers has a database of its own. */
 const REDIS_DATABASES = 15;
 
 async function openServerStage(postgresUrl: string, redisAddress: string): Promise<Stage> {
@@ -75,7 +82,7 @@ async function openServerStage(postgresUrl: string, redisAddress: string): Promi
   const database = connectPostgres(created.url, { connectionsMax: 4 });
   await migrate(database);
   const redisUrl = new URL(redisAddress);
-  redisUrl.pathname = `/${1 + (process.pid % REDIS_DATABASES)}`;
+  redisUrl.pathname = `/${1 + (Number(process.env["VITEST_POOL_ID"] ?? 0) % REDIS_DATABASES)}`;
   return {
     kind: "postgres",
     database,
