@@ -27,7 +27,7 @@ export function memoryBed(): PathBed {
   };
 }
 
-function newCheckout(id: string, snapshot: CheckoutSnapshot): NewCheckout {
+export function newCheckout(id: string, snapshot: CheckoutSnapshot): NewCheckout {
   return {
     id,
     caller: "paths",

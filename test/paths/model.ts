@@ -268,6 +268,10 @@ interface EventDetails {
 export type Graph = ReadonlyMap<string, GraphState>;
 
 export interface GraphState {
+  readonly path: string;
+  /** What runs in it, and what will ring: without either it would stand still. */
+  readonly steps: readonly string[];
+  readonly timers: readonly string[];
   readonly isFinished: boolean;
   readonly isUndoing: boolean;
   /** Knows its payment request and takes no news of it: what was paid would be lost. */
@@ -276,8 +280,8 @@ export interface GraphState {
 }
 
 /** The whole graph, walked by @xstate/graph. The first state is the initial one. */
-export function graphOf(alphabet: Alphabet): Graph {
-  const adjacency = getAdjacencyMap(checkoutMachine as AnyStateMachine, {
+export function graphOf(alphabet: Alphabet, machine: AnyStateMachine = checkoutMachine): Graph {
+  const adjacency = getAdjacencyMap(machine, {
     input: modelInput(alphabet.retries),
     events: eventsOf(alphabet) as (snapshot: AnyMachineSnapshot) => AnyEventObject[],
     serializeState: stateKey,
@@ -288,6 +292,9 @@ export function graphOf(alphabet: Alphabet): Graph {
     Object.entries(adjacency).map(([key, { state, transitions }]) => [
       key,
       {
+        path: pathOf(state.value),
+        steps: (state as AnyMachineSnapshot)._nodes.flatMap((node) => node.invoke.map(({ id }) => id)),
+        timers: (state as AnyMachineSnapshot)._nodes.flatMap((node) => node.after.map(({ eventType }) => eventType)),
         isFinished: state.hasTag("finished"),
         isUndoing: isUndoing(state),
         isDeaf: isDeaf(state),
