@@ -1,4 +1,5 @@
 /** The lock service in memory, by its contract (locking/lock-manager.ts); it may lose everything, as a cache does. */
+import { checkTtl, inLockOrder } from "../../locking/lock-keys.ts";
 import type { AcquireResult, LockManager } from "../../locking/lock-manager.ts";
 import type { Clock } from "../../steps/ports.ts";
 
@@ -20,10 +21,14 @@ export class MemoryLocks implements LockManager {
   }
 
   async acquire(keys: readonly string[], owner: string, ttlMs: number): Promise<AcquireResult> {
+    checkTtl(ttlMs);
     const now = this.clock.now();
-    const taken = keys.map((key) => ({ key, lock: this.#held(key) })).find(({ lock }) => lock !== null && lock.owner !== owner);
+    const ordered = inLockOrder(keys);
+    const taken = ordered
+      .map((key) => ({ key, lock: this.#held(key) }))
+      .find(({ lock }) => lock !== null && lock.owner !== owner);
     if (taken?.lock) return { kind: "busy", key: taken.key, remainingMs: taken.lock.until - now };
-    const tokens = keys.map((key) => {
+    const tokens = ordered.map((key) => {
       const token = this.#held(key)?.token ?? (this.#lastTokens.get(key) ?? 0) + 1;
       this.#lastTokens.set(key, token);
       this.#locks.set(key, { owner, until: now + ttlMs, token });
@@ -33,14 +38,15 @@ export class MemoryLocks implements LockManager {
   }
 
   async renew(keys: readonly string[], owner: string, ttlMs: number): Promise<boolean> {
-    const held = keys.map((key) => ({ key, lock: this.#held(key) }));
+    checkTtl(ttlMs);
+    const held = inLockOrder(keys).map((key) => ({ key, lock: this.#held(key) }));
     if (held.some(({ lock }) => lock?.owner !== owner)) return false;
     for (const { key, lock } of held) if (lock !== null) this.#locks.set(key, { ...lock, until: this.clock.now() + ttlMs });
     return true;
   }
 
   async release(keys: readonly string[], owner: string): Promise<number> {
-    const own = keys.filter((key) => this.#held(key)?.owner === owner);
+    const own = inLockOrder(keys).filter((key) => this.#held(key)?.owner === owner);
     for (const key of own) this.#locks.delete(key);
     return own.length;
   }
