@@ -1,0 +1,163 @@
+/** Requests, events and publications: what is heard twice, told too early, or never. */
+import type { Bus } from "../../../messaging/bus.ts";
+import type { MemoryStore } from "../memory-store.ts";
+import { memoryOf, replacing, type PlantedBug } from "./planted-bug.ts";
+
+const noClientIdempotency: PlantedBug = {
+  name: "no client idempotency",
+  breaks: "a request that is sent again is another request",
+  plant: () => {
+    let count = 0;
+    return {
+      ports: (world) => ({
+        ...world,
+        store: replacing(world.store, {
+          findClaim: async () => null,
+          create: (checkout) => world.store.create({ ...checkout, idempotencyKey: `${checkout.idempotencyKey}_${++count}` }),
+        }),
+      }),
+    };
+  },
+};
+
+const noInbox: PlantedBug = {
+  name: "no inbox dedup",
+  breaks: "a payment event that is delivered again is another event",
+  plant: () => {
+    let count = 0;
+    return {
+      ports: (world) => ({
+        ...world,
+        store: replacing(world.store, {
+          receivePayment: (source, eventId, ...rest) => world.store.receivePayment(source, `${eventId}_${++count}`, ...rest),
+        }),
+      }),
+    };
+  },
+  harmlessBecause:
+    "an event changes nothing that an earlier one said: captures are known by their name, failures by their attempt",
+};
+
+const acknowledgesFirst: PlantedBug = {
+  name: "an event is acknowledged before it is kept",
+  breaks: "the provider is told that its event was received while it is still on its way to the store",
+  plant: () => ({
+    store: (store) =>
+      replacing(store, {
+        receivePayment: async (...event) => {
+          void store.receivePayment(...event).catch(() => undefined);
+          return { isNew: true, isContradiction: false, contextId: null };
+        },
+      }),
+  }),
+};
+
+const dropsEarlyEvents: PlantedBug = {
+  name: "early events are dropped",
+  breaks: "an event of a payment request that no checkout knows yet is thrown away",
+  plant: () => {
+    const known = new Set<string>();
+    return {
+      ports: (world) => ({
+        ...world,
+        store: replacing(world.store, {
+          commit: async (batch) => {
+            const results = await world.store.commit(batch);
+            for (const [index, { pcrId }] of batch.entries()) {
+              if (pcrId !== undefined && results[index]?.kind === "applied") known.add(pcrId);
+            }
+            return results;
+          },
+          receivePayment: async (source, eventId, pcrId, event) => {
+            if (pcrId !== null && known.has(pcrId)) return world.store.receivePayment(source, eventId, pcrId, event);
+            return { isNew: true, isContradiction: false, contextId: null };
+          },
+        }),
+      }),
+    };
+  },
+  harmlessBecause: "whoever asks the provider, by poll, at the deadline, to settle or to reverse, hears the same once more",
+};
+
+const publishesFirst: PlantedBug = {
+  name: "publishes before it commits",
+  breaks: "events are published when their transition is decided; it may be refused, or die with its node",
+  plant: () => {
+    let world: { readonly memory: MemoryStore; readonly bus: Bus } | null = null;
+    return {
+      ports: (ports) => {
+        world = { memory: memoryOf(ports), bus: ports.bus };
+        return ports;
+      },
+      store: (store) =>
+        replacing(store, {
+          commit: async (batch) => {
+            for (const { id, events } of batch) {
+              const before = world?.memory.row(id)?.eventSeq ?? 0;
+              for (const [index, { type, data }] of events.entries()) {
+                await world?.bus.publish(cloudEvent(id, before + index + 1, type, data)).catch(() => undefined);
+              }
+            }
+            return store.commit(batch);
+          },
+        }),
+    };
+  },
+};
+
+const marksFirst: PlantedBug = {
+  name: "marked before the broker has it",
+  breaks: "an event counts as published when it is read, whether its publication succeeds or not",
+  plant: () => ({
+    store: (store) =>
+      replacing(store, {
+        unpublished: async (limit) => {
+          const events = await store.unpublished(limit);
+          for (const { contextId, eventSeq } of events) await store.markPublished(contextId, eventSeq, true);
+          return events;
+        },
+        markPublished: async () => {},
+      }),
+  }),
+};
+
+const unorderedRelay: PlantedBug = {
+  name: "an unordered relay",
+  breaks: "an event does not wait until the one before it is acknowledged",
+  plant: () => ({
+    ports: (world) => ({
+      ...world,
+      store: replacing(world.store, {
+        unpublished: async () => {
+          const events = await Promise.all(memoryOf(world).rows.map(({ id }) => world.store.events(id)));
+          return events.flat().filter(({ acknowledgedAt }) => acknowledgedAt === null);
+        },
+      }),
+    }),
+  }),
+};
+
+export const MESSAGE_BUGS: readonly PlantedBug[] = [
+  noClientIdempotency,
+  noInbox,
+  acknowledgesFirst,
+  dropsEarlyEvents,
+  publishesFirst,
+  marksFirst,
+  unorderedRelay,
+];
+
+function cloudEvent(id: string, seq: number, type: string, data: Readonly<Record<string, unknown>>) {
+  return {
+    specversion: "1.0",
+    id: `${id}:${seq}`,
+    source: "/simulation",
+    type: `checkout.v1.${type}`,
+    subject: id,
+    time: new Date(0).toISOString(),
+    datacontenttype: "application/json",
+    seq,
+    typeseq: seq,
+    data,
+  } as const;
+}
