@@ -47,7 +47,7 @@ const unknownIsWrittenAgain: PlantedBug = {
 
 const unknownIsRefused: PlantedBug = {
   name: "an unknown commit is a refusal",
-  breaks: "a commit whose request or reply was lost counts as refused, and so does one that was refused by its own first try",
+  breaks: "a commit whose request or reply was lost counts as refused",
   plant: () => onUnknownCommit(async (_, batch) => batch.map(() => ({ kind: "refused", seq: 0, fence: 0, owner: null }))),
   harmlessBecause: "who is refused forgets everything and reads the journal again, which says what was applied",
 };
