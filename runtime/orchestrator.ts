@@ -4,19 +4,10 @@
  */
 import type { LockManager } from "../locking/lock-manager.ts";
 import type { CheckoutMachine } from "../machines/checkout.ts";
-import { initialContext, type CheckoutPolicy } from "../machines/context.ts";
-import { InvariantError } from "../machines/errors.ts";
+import type { CheckoutPolicy } from "../machines/context.ts";
 import type { PaymentNewsEvent } from "../machines/events.ts";
-import { documentedStateOf, viewOf, type CheckoutView } from "../machines/view.ts";
-import type {
-  CheckoutSummary,
-  JournalEntry,
-  LedgerEntry,
-  Receipt,
-  Store,
-  StoredAnswer,
-  StoredCheckout,
-} from "../persistence/store.ts";
+import type { CheckoutView } from "../machines/view.ts";
+import type { CheckoutSummary, JournalEntry, LedgerEntry, Receipt, Store, StoredAnswer } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { CheckoutRules } from "../steps/services.ts";
 import { ActorRegistry } from "./actor-registry.ts";
@@ -25,17 +16,9 @@ import { Initiation, type InitiateCommand, type InitiateResult } from "./initiat
 import { LockKeeper } from "./lock-keeper.ts";
 import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
-import { revive } from "./revival.ts";
+import { StoredViews, type StoredView } from "./stored-views.ts";
 import type { Counters, Log } from "./telemetry.ts";
 import type { TransitionNotice } from "./transition-notice.ts";
-
-export interface StoredView {
-  readonly caller: string;
-  readonly userId: string;
-  readonly createdAt: number;
-  readonly parkedReason: string | null;
-  readonly view: CheckoutView;
-}
 
 /** What the edge needs of the orchestrator. */
 export interface CheckoutOrchestrator {
@@ -104,6 +87,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   private readonly lockKeeper: LockKeeper;
   private readonly initiation: Initiation;
   private readonly commands: Commands;
+  private readonly storedViews: StoredViews;
   private isStarted = false;
 
   constructor(private readonly deps: OrchestratorDeps) {
@@ -118,6 +102,7 @@ export class Orchestrator implements CheckoutOrchestrator {
       adopt: (id) => this.actors.adopt(id),
       notify: (id) => this.actors.notify(id),
     });
+    this.storedViews = new StoredViews(deps);
     const waiting = { ...deps, actors: this.actors, view: (id: string) => this.view(id) };
     this.initiation = new Initiation({
       ...waiting,
@@ -182,25 +167,8 @@ export class Orchestrator implements CheckoutOrchestrator {
     return receipt;
   }
 
-  async view(executionContextId: string): Promise<StoredView | null> {
-    const stored = await this.deps.store.load(executionContextId);
-    if (stored === null) return null;
-    const { caller, userId, createdAt, parkedReason } = stored;
-    return { caller, userId, createdAt, parkedReason, view: this.viewOfStored(stored) };
-  }
-
-  /** One that can't be revived is still told about: its row says where it was, and that an operator is asked. */
-  private viewOfStored(stored: StoredCheckout): CheckoutView {
-    try {
-      const { snapshot, seq } = revive(this.deps.machine, stored);
-      return viewOf(snapshot, seq);
-    } catch (error) {
-      if (!(error instanceof InvariantError)) throw error;
-      const { id, userId, cartId, cartVersion, seq, state } = stored;
-      const context = initialContext({ executionContextId: id, userId, cartId, cartVersion, policy: this.deps.policy });
-      const documented = documentedStateOf(state);
-      return { executionContextId: id, seq, path: state, state: documented, status: "NEEDS_ATTENTION", finished: false, context };
-    }
+  view(executionContextId: string): Promise<StoredView | null> {
+    return this.storedViews.of(executionContextId);
   }
 
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]> {

@@ -1,6 +1,7 @@
 /** Finds a checkout for the caller that it belongs to. */
 import type { Context } from "hono";
-import type { CheckoutOrchestrator, StoredView } from "../runtime/orchestrator.ts";
+import type { CheckoutOrchestrator } from "../runtime/orchestrator.ts";
+import type { StoredView } from "../runtime/stored-views.ts";
 import type { AppDeps, EdgeEnv } from "./app-deps.ts";
 import { problemResponse } from "./error-response.ts";
 import { problem, type Problem } from "./problems.ts";

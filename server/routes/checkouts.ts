@@ -1,6 +1,6 @@
 /** Reading checkouts: the list, one of them, and its journal. Another caller's doesn't exist. */
 import type { Context } from "hono";
-import type { StoredView } from "../../runtime/orchestrator.ts";
+import type { StoredView } from "../../runtime/stored-views.ts";
 import type { CheckoutSummary } from "../../persistence/store.ts";
 import type { App, AppDeps, EdgeEnv } from "../app-deps.ts";
 import { checkoutBody, rfc3339 } from "../checkout-body.ts";

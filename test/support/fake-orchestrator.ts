@@ -4,7 +4,8 @@ import type { CheckoutView } from "../../machines/view.ts";
 import type { CheckoutSummary, JournalEntry, LedgerEntry, Receipt } from "../../persistence/store.ts";
 import type { AttemptCommand, AttemptResult, ResolveCommand } from "../../runtime/commands.ts";
 import type { InitiateCommand, InitiateResult } from "../../runtime/initiation.ts";
-import type { CheckoutOrchestrator, StoredView } from "../../runtime/orchestrator.ts";
+import type { CheckoutOrchestrator } from "../../runtime/orchestrator.ts";
+import type { StoredView } from "../../runtime/stored-views.ts";
 import type { TransitionNotice } from "../../runtime/transition-notice.ts";
 
 export interface FakeOrchestrator extends CheckoutOrchestrator {
