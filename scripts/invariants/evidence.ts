@@ -15,6 +15,8 @@ export interface Evidence {
   /** Null: no payment was ever requested. */
   readonly books: ProviderBooks | null;
   readonly effects: readonly Effect[];
+  /** The live carts and payment groups that nobody else may take, by their ids. */
+  readonly holds: readonly string[];
 }
 
 /** Times in milliseconds since the epoch. */

@@ -5,7 +5,7 @@ import type { JournalEntry } from "../../persistence/store.ts";
 import { breach, isCompleted, isCounting, type Check } from "./breach.ts";
 import type { Evidence } from "./evidence.ts";
 
-type JournalCheck = Check<Pick<Evidence, "row" | "journal" | "unconsumed">>;
+type JournalCheck = Check<Pick<Evidence, "row" | "journal" | "unconsumed" | "holds">>;
 
 const entersOneEnd: JournalCheck = ({ row, journal }) => {
   const entered = journal.filter(({ from, to }) => isEnd(to) && !isEnd(from)).map(({ to }) => to);
@@ -62,12 +62,15 @@ const isAtRest: JournalCheck = ({ row, journal, unconsumed }) => {
   ];
 };
 
+const holdsNothing: JournalCheck = ({ holds }) => breach(holds.length > 0, `I18: it ended, and still holds ${holds.join()}`);
+
 export const JOURNAL_CHECKS: readonly JournalCheck[] = [
   entersOneEnd,
   passesItsPivotOnlyToComplete,
   undoesInReverse,
   isGapless,
   isAtRest,
+  holdsNothing,
 ];
 
 function isEnd(path: JournalEntry["from"]): boolean {

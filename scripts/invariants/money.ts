@@ -1,5 +1,5 @@
 /** The provider's books against the ledger and the journal: who paid, what is held, what went back. */
-import type { Capture, PaymentOutcome } from "../../machines/context.ts";
+import type { Capture, PaymentAttempt, PaymentOutcome } from "../../machines/context.ts";
 import type { Account } from "../../machines/ledger.ts";
 import type { JournalEntry, LedgerEntry } from "../../persistence/store.ts";
 import { breach, isCompleted, sum, type Check } from "./breach.ts";
@@ -43,6 +43,19 @@ const refundsEachCaptureOnce: MoneyCheck = ({ books }) => {
   ];
 };
 
+/** Where a new attempt is told of. */
+const ATTEMPT_REPLIES: Readonly<Record<string, (output: unknown) => PaymentAttempt>> = {
+  "xstate.done.actor.STEP_5": (output) => (output as { readonly payment: PaymentAttempt }).payment,
+  "xstate.done.actor.requestingAttempt": (output) => output as PaymentAttempt,
+};
+
+/** An attempt has an id of its own, unless what was asked for turned out to be paid by an earlier one. */
+const namesEachAttempt: MoneyCheck = ({ journal }) => {
+  const replies = journal.flatMap(({ event }) => ATTEMPT_REPLIES[event.type]?.(event["output"]) ?? []);
+  const attempts = replies.filter(({ isEarlier }) => isEarlier !== true).map(({ attemptId }) => attemptId);
+  return breach(new Set(attempts).size < attempts.length, `I8: two attempts are one, among ${attempts.join()}`);
+};
+
 /** Double-entry, in each currency: nothing in between, what the provider holds, and what paid for the order. */
 const balances: MoneyCheck = (evidence) => {
   const { ledger } = evidence;
@@ -77,6 +90,7 @@ export const MONEY_CHECKS: readonly MoneyCheck[] = [
   refundsEachCaptureOnce,
   balances,
   leavesNothingToPay,
+  namesEachAttempt,
 ];
 
 /** The captures that an event tells of, as machines/payment.ts reads them: a notice, an attempt's reply, a report. */

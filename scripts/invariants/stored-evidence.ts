@@ -31,6 +31,7 @@ async function gathered(database: Database, id: string): Promise<Evidence> {
     unconsumed: await store.unconsumed(id),
     books: await booksOf(database, id),
     effects: await effectsOf(database, id),
+    holds: (await database.rows<{ readonly held: string }>(HOLDS, [id])).map(({ held }) => held),
   };
 }
 
@@ -62,6 +63,10 @@ select r.psp_reference as "pspReference", r.amount::float8 as amount, coalesce(p
 from checkoutd.provider_refunds r
 left join checkoutd.payment_refunds p on p.context_id = r.context_id and (p.key = r.key or p.provider_refund_id = r.id)
 where r.context_id = $1 order by r.accepted_at, r.id`;
+
+const HOLDS = `
+select cart_id as held from checkoutd.live_carts where context_id = $1
+union all select payment_group_id from checkoutd.live_payment_groups where context_id = $1`;
 
 const OPEN = `
 select attempt_id as "attemptId" from checkoutd.provider_charges

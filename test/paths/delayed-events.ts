@@ -153,6 +153,7 @@ async function breachesOf(walk: Walk, id: string, end: Place): Promise<readonly 
     unconsumed: await store.unconsumed(id),
     books: booksOf(journal, end),
     effects: [],
+    holds: store.heldBy(id),
   };
   const unsettled = await store.unsettled(-1, 1);
   return [

@@ -73,6 +73,16 @@ function withEntry(evidence: Evidence, change: Partial<Evidence["journal"][numbe
   return { ...withRow(evidence, { seq: entry.seq }), journal: [...evidence.journal, entry] };
 }
 
+/** With further attempts, and these ids for them. */
+function withReply(...attemptIds: readonly string[]): Evidence {
+  const { journal } = attemptIds.reduce(
+    (evidence, attemptId) =>
+      withEntry(evidence, { event: { type: "xstate.done.actor.requestingAttempt", at: 0, output: { attemptId } } }),
+    confirmed,
+  );
+  return { ...confirmed, journal };
+}
+
 const without = (evidence: Evidence, type: string): Evidence => ({
   ...evidence,
   outbox: evidence.outbox.filter((event) => event.type !== type),
@@ -119,6 +129,7 @@ const CHANGES: readonly Change[] = [
     what: "the order was never paid",
     changed: () => ({ ...confirmed, ledger: confirmed.ledger.filter(({ credit }) => credit !== "ORDER") }),
   },
+  { invariant: "I8", what: "two attempts have one id", changed: () => withReply("att_1", "att_1") },
   { invariant: "I8", what: "it can still be paid", changed: () => withBooks(confirmed, { open: ["att_9"] }) },
   {
     invariant: "I9",
@@ -145,6 +156,7 @@ const CHANGES: readonly Change[] = [
     what: "an effect was not undone",
     changed: () => ({ ...rolledBack, effects: [{ operation: "createCheckoutOrder", state: "LIVE" }] }),
   },
+  { invariant: "I18", what: "its cart is still taken", changed: () => ({ ...confirmed, holds: ["cart_1"] }) },
   {
     invariant: "I11",
     what: "an entry is missing",

@@ -23,6 +23,7 @@ export async function evidenceOf({ store, participants }: Remains, id: string): 
     unconsumed: await store.unconsumed(id),
     books: requirement === null ? null : booksOf(requirement),
     effects: participants.effects.of(id),
+    holds: store.heldBy(id),
   };
 }
 

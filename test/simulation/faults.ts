@@ -23,6 +23,7 @@ export const FAULT_RATES_MAX = {
   "event: doubled": 0.3,
   "event: late": 0.3,
   "event: contradicted": 0.2,
+  "event: never told": 0.5,
   "refund: sent back": 0.3,
 } as const;
 export type FaultKind = keyof typeof FAULT_RATES_MAX;

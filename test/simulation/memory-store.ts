@@ -251,6 +251,12 @@ export class MemoryStore implements contract.Store {
     return null;
   }
 
+  /** The live carts and payment groups that nobody else may take. */
+  heldBy(id: string): readonly string[] {
+    const { liveCarts, liveGroups } = this.#tables;
+    return [...liveCarts, ...liveGroups].filter(([, holder]) => holder === id).map(([held]) => held);
+  }
+
   async receivePayment(
     source: string,
     eventId: string,

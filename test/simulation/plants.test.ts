@@ -7,14 +7,13 @@ import { runSeed } from "./run-seed.ts";
 /** The seed that finds a bug, by its name: written by plants-table.ts, which searches for them. */
 const SEEDS: Readonly<Record<string, number>> = found;
 const harmless = PLANTED_BUGS.filter(({ harmlessBecause }) => harmlessBecause !== undefined);
-const unseen = PLANTED_BUGS.filter(({ unseenBecause }) => unseenBecause !== undefined);
-const seen = PLANTED_BUGS.filter((bug) => !harmless.includes(bug) && !unseen.includes(bug));
+const seen = PLANTED_BUGS.filter((bug) => !harmless.includes(bug));
 
 /** Enough to meet most kinds of faults, with one node and with several. */
 const CONTROL_SEEDS = [2, 3, 4, 5, 6, 8];
 
-test("at least thirty planted bugs are found, and each has a seed that finds it", () => {
-  expect(seen.length).toBeGreaterThanOrEqual(30);
+test("every planted bug that does harm has a seed that finds it", () => {
+  expect(seen.length).toBeGreaterThanOrEqual(40);
   expect(seen.map(({ name }) => name).toSorted()).toEqual(Object.keys(SEEDS).toSorted());
 });
 

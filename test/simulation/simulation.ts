@@ -21,6 +21,7 @@ import { drawScenario, streamOf, type Scenario } from "./scenario.ts";
 import { Shopper } from "./shopper.ts";
 import { SimulatedBus } from "./simulated-bus.ts";
 import { SimulatedNode } from "./simulated-node.ts";
+import { notAskedYet } from "./undo-watch.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface SimulationOptions {
@@ -62,7 +63,7 @@ export class Simulation {
   /** What shoppers and the provider were told, by kind. */
   readonly happened = new Map<string, number>();
   readonly scenario: Scenario;
-  readonly #provider: SimulatedProvider;
+  readonly provider: SimulatedProvider;
   readonly #locks = new MemoryLocks(this.clock);
   readonly #world: NodeWorld;
   readonly #chance: Chance;
@@ -79,7 +80,7 @@ export class Simulation {
     this.faults = new Faults(this.scenario.rates, streamOf(seed, "faults"), options.leftOut ?? new Set(), (kind, number, where) =>
       this.#trace(() => `fault ${number}: ${kind} ${where}`),
     );
-    this.#provider = new SimulatedProvider({
+    this.provider = new SimulatedProvider({
       clock,
       faults: this.faults,
       payments: () => this.participants.payments,
@@ -87,7 +88,7 @@ export class Simulation {
       paymentDeadlineMs: POLICY.paymentDeadlineMs,
       trace: this.#trace,
     });
-    this.participants = new FakeParticipants(clock, new EffectBook(), new FakePayments(new Map(), this.#provider));
+    this.participants = new FakeParticipants(clock, new EffectBook(), new FakePayments(new Map(), this.provider));
     this.bus = new SimulatedBus(clock, this.faults);
     const { services } = this.participants;
     const plain = this.#plainWorld(store, services);
@@ -174,6 +175,10 @@ export class Simulation {
     };
     const node = new SimulatedNode(name, place, this.#world, events, this.options.plant ?? {});
     this.nodes.push(node);
+    node.orchestrator.watch((notice) => {
+      const trouble = notAskedYet(notice, this.participants.effects);
+      if (trouble !== null) this.troubles.push(trouble);
+    });
     this.#trace(() => `${name} starts`);
     node.start().catch(() => this.#kill(node));
   }
@@ -225,7 +230,7 @@ export class Simulation {
   }
 
   #isAtRest(): boolean {
-    if (this.#provider.outstanding > 0 || this.shoppers.some(({ isDone }) => !isDone)) return false;
+    if (this.provider.outstanding > 0 || this.shoppers.some(({ isDone }) => !isDone)) return false;
     return this.store.isAtRest();
   }
 

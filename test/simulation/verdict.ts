@@ -12,6 +12,7 @@ export async function breachesOfRun(run: Simulation, isAtRest: boolean, isReplay
     ...(isAtRest ? [] : [`it never comes to rest: ${store.rows.map(({ id, state }) => `${id} ${state}`).join(", ")}`]),
     ...(isAtRest ? await breachesOfCheckouts(run, isReplayed) : []),
     ...breachesOfCarts(run),
+    ...(await breachesOfDeadlines(run)),
     ...(await breachesOfPublications(run)),
   ];
 }
@@ -31,6 +32,17 @@ function breachesOfCarts({ store }: Simulation): readonly string[] {
     .map(({ cartId, cartVersion }) => `${cartId} version ${cartVersion}`);
   const twice = completed.filter((cart, index) => completed.indexOf(cart) !== index);
   return twice.map((cart) => `${cart} was bought twice`);
+}
+
+/** Who paid while the payment was open gets the order, or is told why not: time alone takes it from nobody. */
+async function breachesOfDeadlines({ store, provider }: Simulation): Promise<readonly string[]> {
+  const breaches = [...provider.paidInTime].map(async (id) => {
+    const expired = (await store.events(id)).some(
+      ({ type, data }) => type === "checkout_rolled_back" && data["reason"] === "PAYMENT_EXPIRED",
+    );
+    return expired ? [`${id} I25: it was paid in time, and expired`] : [];
+  });
+  return (await Promise.all(breaches)).flat();
 }
 
 /** Of each checkout: everything that was committed, in its order, and nothing else. The same may come again. */

@@ -110,7 +110,6 @@ const keepsItsCart: PlantedBug = {
       const { release: _, ...kept } = commit;
       return kept;
     }),
-  unseenBecause: "no check asks at rest whether a cart is still held",
 };
 
 const releasesEarly: PlantedBug = {

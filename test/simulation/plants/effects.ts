@@ -44,7 +44,6 @@ const attemptKeyWithoutRound: PlantedBug = {
       },
     }),
   }),
-  unseenBecause: "no check says that each attempt of a journal has an id of its own",
 };
 
 const noTombstone: PlantedBug = {
@@ -86,9 +85,9 @@ const reversesWhatItKnows: PlantedBug = {
     ports: (world) => {
       const { payments } = world.services;
       const reversePaymentRequest: Payments["reversePaymentRequest"] = async (call) => {
-        const report = await payments.cancelIfPending({ ...call, pcrId: "" }).catch(() => null);
-        if (report === null) return payments.reversePaymentRequest(call);
         const pcrId = `pcr_${call.executionContextId}`;
+        const report = await payments.cancelIfPending({ ...call, pcrId }).catch(() => null);
+        if (report === null) return payments.reversePaymentRequest(call);
         const refunds = call.owed.map((owed) => {
           const key = refundKey(call.executionContextId, owed.pspReference, owed.round);
           return payments.refundCapture({ executionContextId: call.executionContextId, key, pcrId, owed });
@@ -98,7 +97,6 @@ const reversesWhatItKnows: PlantedBug = {
       return { ...world, services: { ...world.services, payments: replacing(payments, { reversePaymentRequest }) } };
     },
   }),
-  unseenBecause: "every event is delivered in the end; it takes one that is never told",
 };
 
 const undoesNothing: PlantedBug = {
@@ -132,7 +130,6 @@ const undoesForwards: PlantedBug = {
       }),
     };
   },
-  unseenBecause: "participants don't note in which order they are asked",
 };
 
 export const EFFECT_BUGS: readonly PlantedBug[] = [

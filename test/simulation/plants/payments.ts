@@ -41,7 +41,6 @@ const decidesOnSilence: PlantedBug = {
       settling.after = { paymentDeadline: { target: toUndo("lineItemsUpdatedEvent"), actions: "expire" } };
     }),
   ),
-  unseenBecause: "the money goes back, so the books are right; no check says that who had paid in time gets the order",
 };
 
 const neverPolls: PlantedBug = {

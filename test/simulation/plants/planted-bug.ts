@@ -13,8 +13,6 @@ export interface PlantedBug {
   readonly plant: () => Plant;
   /** Why it does no harm, and no seed may find it: a control. */
   readonly harmlessBecause?: string;
-  /** The check, fault or scenario that the simulation lacks to find it. */
-  readonly unseenBecause?: string;
 }
 
 /** The port with some of its methods replaced, whatever it is made of. */

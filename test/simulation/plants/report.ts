@@ -6,11 +6,10 @@ const BREACH_LENGTH_MAX = 160;
 
 export function reportOf(bugs: readonly PlantedBug[], findings: readonly Finding[], from: number): string {
   const findingOf = ({ name }: PlantedBug) => findings.find((finding) => finding.name === name);
-  const seen = bugs.filter(({ harmlessBecause, unseenBecause }) => (harmlessBecause ?? unseenBecause) === undefined);
+  const seen = bugs.filter(({ harmlessBecause }) => harmlessBecause === undefined);
   const rows = seen.map((bug) => rowOf(bug, findingOf(bug)));
   const triesOf = (bug: PlantedBug) => findingOf(bug)?.tried ?? 0;
-  const harmless = bugs.flatMap((bug) => listed(bug, bug.harmlessBecause, triesOf(bug)));
-  const unseen = bugs.flatMap((bug) => listed(bug, bug.unseenBecause, triesOf(bug)));
+  const harmless = bugs.flatMap((bug) => listed(bug, triesOf(bug)));
   return `${INTRODUCTION.replace("FROM", String(from))}
 ${TABLE_HEAD}
 ${rows.join("\n")}
@@ -18,7 +17,7 @@ ${rows.join("\n")}
 ${HARMLESS}
 
 ${harmless.join("\n")}
-${unseen.length === 0 ? "" : `\n${UNSEEN}\n\n${unseen.join("\n")}\n`}`;
+`;
 }
 
 const TABLE_HEAD = `| planted bug | what is wrong | first seed | found | what the first seed finds |
@@ -37,16 +36,12 @@ const HARMLESS = `## Not found, because they do no harm
 
 Something else holds; these are the controls, and a seed that finds one tells of a bug in the simulator, or of a second bug.`;
 
-const UNSEEN = `## Not found, though they do harm
-
-Each names what the simulation lacks.`;
-
 function rowOf({ name, breaks }: PlantedBug, finding: Finding | undefined): string {
   const { firstSeed = null, found = 0, tried = 0, breach = "" } = finding ?? {};
   const text = breach.length > BREACH_LENGTH_MAX ? `${breach.slice(0, BREACH_LENGTH_MAX)}…` : breach;
   return `| ${name} | ${breaks} | ${firstSeed ?? "none"} | ${found} of ${tried} | ${text.replaceAll("|", "\\|")} |`;
 }
 
-function listed({ name, breaks }: PlantedBug, why: string | undefined, tried: number): readonly string[] {
-  return why === undefined ? [] : [`- **${name}** (${breaks}; ${tried} seeds): ${why}.`];
+function listed({ name, breaks, harmlessBecause }: PlantedBug, tried: number): readonly string[] {
+  return harmlessBecause === undefined ? [] : [`- **${name}** (${breaks}; ${tried} seeds): ${harmlessBecause}.`];
 }
