@@ -33,14 +33,16 @@ export async function createCheckout(database: Database, checkout: NewCheckout):
 }
 
 export async function findClaim(database: Database, caller: string, key: string): Promise<IdempotencyClaim | null> {
-  const [row] = await database.rows<{ contextId: string; requestHash: string; status: number | null; body: string }>(
-    `select context_id as "contextId", request_hash as "requestHash", answer_status as status, answer_body as body
-     from checkoutd.idempotency_keys where caller = $1 and key = $2`,
+  const [row] = await database.rows<Omit<IdempotencyClaim, "answer"> & { status: number | null; body: string }>(
+    `select k.context_id as "contextId", k.request_hash as "requestHash", k.answer_status as status, k.answer_body as body,
+       c.parked_reason is not null as "isParked"
+     from checkoutd.idempotency_keys k left join checkoutd.contexts c on c.id = k.context_id
+     where k.caller = $1 and k.key = $2`,
     [caller, key],
   );
   if (row === undefined) return null;
-  const answer = row.status === null ? null : { status: row.status, body: row.body };
-  return { contextId: row.contextId, requestHash: row.requestHash, answer };
+  const { status, body, ...claim } = row;
+  return { ...claim, answer: status === null ? null : { status, body } };
 }
 
 export async function findCartConflict(database: Database, cartId: string, cartVersion: number): Promise<CartConflict | null> {

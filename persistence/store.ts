@@ -57,6 +57,8 @@ export interface IdempotencyClaim {
   readonly contextId: string;
   readonly requestHash: string;
   readonly answer: StoredAnswer | null;
+  /** Nothing answers it until an operator acts. */
+  readonly isParked: boolean;
 }
 
 export interface StoredAnswer {

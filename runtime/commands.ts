@@ -157,17 +157,22 @@ export class Commands {
   }
 
   private async viewOf(id: string): Promise<CheckoutView> {
-    const stored = await this.deps.view(id);
-    if (stored === null) throw notHeard(id);
-    // A parked checkout can't say so itself: its machine is not running.
-    return stored.parkedReason === null ? stored.view : { ...stored.view, status: "NEEDS_ATTENTION" };
+    return (await this.standing(id)).view;
   }
 
-  /** The first view that is what is waited for, or the one that there is when the time is up. */
+  private async standing(id: string): Promise<{ readonly view: CheckoutView; readonly isParked: boolean }> {
+    const stored = await this.deps.view(id);
+    if (stored === null) throw notHeard(id);
+    const isParked = stored.parkedReason !== null;
+    // A parked checkout can't say so itself: its machine is not running.
+    return { view: isParked ? { ...stored.view, status: "NEEDS_ATTENTION" } : stored.view, isParked };
+  }
+
+  /** The first view that is what is waited for, or the one that there is when the time is up, or nothing more can follow. */
   private async lookUntil(id: string, until: number, isIt: (view: CheckoutView) => boolean): Promise<CheckoutView> {
     const found = await this.look(id, until, async () => {
-      const view = await this.viewOf(id);
-      return isIt(view) ? view : null;
+      const { view, isParked } = await this.standing(id);
+      return isParked || isIt(view) ? view : null;
     });
     return found ?? this.viewOf(id);
   }

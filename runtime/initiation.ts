@@ -141,7 +141,7 @@ export class Initiation {
       // The claim is read last: an answer that was stored between the two is found here.
       const claim = await this.findClaim(command);
       if (claim?.answer) return { kind: "answered", executionContextId: id, answer: claim.answer, replayed: true };
-      if (this.deps.clock.now() >= deadline) return this.unfinished(id);
+      if (claim?.isParked === true || this.deps.clock.now() >= deadline) return this.unfinished(id);
     }
   }
 

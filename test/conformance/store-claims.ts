@@ -179,11 +179,12 @@ export function claimConformance(storeOf: () => Store): void {
   describe("giving up", () => {
     test("parks with a reason, and nobody claims or writes it any more", async () => {
       const store = storeOf();
-      const { id } = await createdCheckout(store);
+      const { id, caller, idempotencyKey } = await createdCheckout(store);
       await store.park(id, 0, "an old fence");
       expect((await store.load(id))?.parkedReason).toBeNull();
       await store.park(id, 1, "its snapshot does not resolve");
       expect(await store.load(id)).toMatchObject({ owner: null, parkedReason: "its snapshot does not resolve" });
+      expect(await store.findClaim(caller, idempotencyKey)).toMatchObject({ answer: null, isParked: true });
       await receiveCommand(store, id);
       await expectUnclaimed(store, id);
       expect(await store.claim(id, await liveNode(store))).toBeNull();

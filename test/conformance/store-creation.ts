@@ -34,7 +34,7 @@ export function creationConformance(storeOf: () => Store): void {
       const store = storeOf();
       const first = await createdCheckout(store);
       const again = newCheckout({ idempotencyKey: first.idempotencyKey, requestHash: "another" });
-      const claim = { contextId: first.id, requestHash: "request-hash", answer: null };
+      const claim = { contextId: first.id, requestHash: "request-hash", answer: null, isParked: false };
       expect(await store.create(again)).toEqual({ kind: "exists", claim });
       expect(await store.findClaim("shop", first.idempotencyKey)).toEqual(claim);
       expect(await store.load(again.id)).toBeNull();

@@ -59,8 +59,8 @@ export class MemoryStore implements contract.Store {
   async create(checkout: contract.NewCheckout): Promise<contract.CreateResult> {
     const { contexts, keys, liveCarts, cartVersions, requests, checkpoints, journals } = this.#tables;
     const { id, caller, idempotencyKey, cartId, cartVersion, requestHash, entry, checkpoint } = checkout;
-    const claim = keys.get(keyOf(caller, idempotencyKey));
-    if (claim !== undefined) return { kind: "exists", claim };
+    const claim = this.#claimOf(caller, idempotencyKey);
+    if (claim !== null) return { kind: "exists", claim };
     const conflict = this.#cartConflict(cartId, cartVersion);
     if (conflict !== null) return conflict;
     const [request, snapshot, timers, first] = [
@@ -103,7 +103,14 @@ export class MemoryStore implements contract.Store {
   }
 
   async findClaim(caller: string, idempotencyKey: string): Promise<contract.IdempotencyClaim | null> {
-    return this.#tables.keys.get(keyOf(caller, idempotencyKey)) ?? null;
+    return this.#claimOf(caller, idempotencyKey);
+  }
+
+  #claimOf(caller: string, idempotencyKey: string): contract.IdempotencyClaim | null {
+    const { keys, contexts } = this.#tables;
+    const key = keys.get(keyOf(caller, idempotencyKey));
+    if (key === undefined) return null;
+    return { ...key, isParked: (contexts.get(key.contextId)?.parkedReason ?? null) !== null };
   }
 
   async findCartConflict(cartId: string, cartVersion: number): Promise<CartConflict | null> {
