@@ -221,8 +221,7 @@ export interface CheckoutInput {
 }
 
 /**
- * Pure and cheap: XState's `transition()` evaluates it again on every call, then without input, and throws the
- * result away. An exception there would cost more than the transition.
+ * Pure. An actor that only decides is made without an input, and nobody looks at its state.
  */
 export function initialContext(input: CheckoutInput | undefined): CheckoutContext {
   return {

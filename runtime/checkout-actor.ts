@@ -83,7 +83,7 @@ export class CheckoutActor {
 
   /** Starts the steps that the state says are running, and its timers: after a crash, a hand-over or a rest. */
   resume(signals: number): void {
-    for (const step of runningSteps(this.deps.machine, this.state.snapshot)) this.steps.start(step);
+    for (const step of runningSteps(this.state.snapshot)) this.steps.start(step);
     this.setAlarm();
     if (signals > 0) void this.pullInbox();
     else this.restIfIdle();
@@ -217,7 +217,7 @@ export class CheckoutActor {
 
   /** Nothing runs, nothing is queued, and the next timer is far: the commit may give the checkout up. */
   private canLeave({ snapshot, timers }: Pick<Decision, "snapshot" | "timers">): boolean {
-    if (this.mailbox.length > 0 || runningSteps(this.deps.machine, snapshot).length > 0) return false;
+    if (this.mailbox.length > 0 || runningSteps(snapshot).length > 0) return false;
     const wakeAt = earliest(timers);
     return wakeAt === null || wakeAt - this.deps.clock.now() > RESIDENT_WAIT_MAX_MS;
   }

@@ -10,8 +10,18 @@ export interface RevivedState {
   readonly seq: number;
 }
 
+/** A stored checkout, as far as its state goes. */
+export interface StoredHistory extends Pick<StoredCheckout, "id" | "seq" | "checkpoint"> {
+  readonly entries: readonly FoldedEntry[];
+}
+
+interface FoldedEntry extends Pick<JournalEntry, "seq" | "event" | "to"> {
+  /** Null = the entry was migrated, and with it the context: the hash of the old one says nothing. */
+  readonly contextHash: string | null;
+}
+
 /** InvariantError when the fold does not arrive where the journal says it did: then nobody may go on from it. */
-export function revive(machine: CheckoutMachine, stored: StoredCheckout): RevivedState {
+export function revive(machine: CheckoutMachine, stored: StoredHistory): RevivedState {
   const { checkpoint } = stored;
   let state: RevivedState = { snapshot: hydrate(machine, checkpoint.snapshot), timers: checkpoint.timers, seq: checkpoint.seq };
   const [own, ...later] = stored.entries;
@@ -30,8 +40,12 @@ export function revive(machine: CheckoutMachine, stored: StoredCheckout): Revive
   return state;
 }
 
-function assertAgrees(id: string, entry: JournalEntry, snapshot: CheckoutSnapshot): void {
-  if (statePath(snapshot) !== entry.to || hashContext(snapshot) !== entry.contextHash) {
-    throw new InvariantError(`Replaying ${id} differs from its journal at entry ${entry.seq}.`);
+function assertAgrees(id: string, entry: FoldedEntry, snapshot: CheckoutSnapshot): void {
+  const { seq, event, to, contextHash } = entry;
+  const path = statePath(snapshot);
+  const difference = `Replaying ${id} differs from its journal at entry ${seq} (${event.type})`;
+  if (path !== to) throw new InvariantError(`${difference}: it leads to ${path}, not to ${to}.`);
+  if (contextHash !== null && hashContext(snapshot) !== contextHash) {
+    throw new InvariantError(`${difference}: in ${to}, with another context.`);
   }
 }

@@ -3,6 +3,8 @@
 const ANSI = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 export type Style = keyof typeof ANSI;
 
+const PROGRESS_EVERY = 10_000;
+
 const isColoured = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
 
 export function styled(style: Style, text: string): string {
@@ -39,4 +41,23 @@ export function table(
     const padded = line(cells);
     say(`  ${[...padded.slice(0, -1), styled(style, padded.at(-1) ?? "")].join("  ")}`);
   }
+}
+
+/** On a terminal one line that counts, e.g. `charges compared`; elsewhere a line now and then. Short lists show nothing. */
+export function progressTo(
+  stream: NodeJS.WriteStream,
+  what: string,
+): { readonly tell: (count: number) => void; readonly end: () => void } {
+  let told = 0;
+  return {
+    tell: (count) => {
+      if (stream.isTTY) stream.write(`\r  ${count} ${what} `);
+      else if (count - told >= PROGRESS_EVERY) stream.write(`${count} ${what}\n`);
+      else return;
+      told = count;
+    },
+    end: () => {
+      if (told > 0 && stream.isTTY) stream.write("\r\u001b[K");
+    },
+  };
 }

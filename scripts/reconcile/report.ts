@@ -1,26 +1,8 @@
-/** What a reconciliation prints: a table for people, or one JSON document for machines. Progress goes to standard error. */
+/** What a reconciliation prints: a table for people, or one JSON document for machines. */
 import type { Difference } from "../../services/capture-comparison.ts";
 import type { CurrencyTotal, Reconciliation } from "../../services/reconciliation-tally.ts";
 import { amount, headline, say, styled, table } from "../output.ts";
 import type { Delivered } from "./books.ts";
-
-const PROGRESS_EVERY = 10_000;
-
-/** On a terminal one line that counts; elsewhere a line now and then. Short lists show nothing. */
-export function progressTo(stream: NodeJS.WriteStream): { readonly tell: (charges: number) => void; readonly end: () => void } {
-  let told = 0;
-  return {
-    tell: (charges) => {
-      if (stream.isTTY) stream.write(`\r  ${charges} charges compared `);
-      else if (charges - told >= PROGRESS_EVERY) stream.write(`${charges} charges compared\n`);
-      else return;
-      told = charges;
-    },
-    end: () => {
-      if (told > 0 && stream.isTTY) stream.write("\r\u001b[K");
-    },
-  };
-}
 
 export function printJson(result: Reconciliation, delivered: Delivered | null): void {
   const differences = result.differences.map(({ notice, ...difference }) => ({ ...difference, isDeliverable: notice !== null }));

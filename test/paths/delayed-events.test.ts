@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import type { Alphabet } from "../../scripts/reachable/alphabet.ts";
 import { paymentEdges, runDoubledAndDelayed } from "./delayed-events.ts";
-import { graphOf, type Alphabet } from "./model.ts";
+import { graphOf } from "./model.ts";
 import { Atlas } from "./places.ts";
 import { Ways } from "./ways.ts";
 

@@ -1,7 +1,9 @@
 /** Paths through the graph: all simple ones to an end, and tours that together take every edge. */
 import type { AnyMachineSnapshot } from "xstate";
 import type { StampedEvent } from "../../runtime/engine.ts";
-import { eventKey, eventsOf, type Alphabet, type Graph, type GraphState } from "./model.ts";
+import { eventsOf, type Alphabet } from "../../scripts/reachable/alphabet.ts";
+import { eventKey } from "../../scripts/reachable/keys.ts";
+import type { Graph, GraphState } from "./model.ts";
 
 /** Events by their keys, from the initial state on. */
 export type Path = readonly string[];

@@ -2,9 +2,10 @@
 import type { AnyStateMachine } from "xstate";
 import { expect, test } from "vitest";
 import { checkoutMachine } from "../../machines/checkout.ts";
+import type { Alphabet } from "../../scripts/reachable/alphabet.ts";
 import { configAt, mutant } from "../support/machine-mutants.ts";
 import { strandedStates } from "./liveness.ts";
-import { graphOf, type Alphabet } from "./model.ts";
+import { graphOf } from "./model.ts";
 
 const ALPHABET: Alphabet = { retries: 1, hasWrongAmounts: false };
 

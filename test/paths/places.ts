@@ -15,8 +15,10 @@ import {
   type Timers,
 } from "../../runtime/engine.ts";
 import { earliest } from "../../runtime/transition-commit.ts";
+import type { Alphabet } from "../../scripts/reachable/alphabet.ts";
+import { eventKey, stateKey } from "../../scripts/reachable/keys.ts";
 import { eventOfKey } from "./generate.ts";
-import { eventKey, stateKey, type Alphabet, type Graph } from "./model.ts";
+import type { Graph } from "./model.ts";
 import { inputOf } from "./runner.ts";
 import { BEGINNING, JUMP_MS } from "./walk-clock.ts";
 
@@ -107,7 +109,7 @@ export class Atlas {
   }
 
   #placeOf(snapshot: CheckoutSnapshot, timers: Timers, entry: JournalEntry, emitted: readonly OutboundEvent[]): KnownPlace {
-    const [step] = runningSteps(checkoutMachine, snapshot);
+    const [step] = runningSteps(snapshot);
     return {
       seq: entry.seq,
       key: stateKey(snapshot),

@@ -22,9 +22,11 @@ import {
 import { Counters } from "../../runtime/telemetry.ts";
 import { orderBreaches } from "../../scripts/invariants/events.ts";
 import type { Ids } from "../../steps/ports.ts";
+import { modelInput, type Alphabet } from "../../scripts/reachable/alphabet.ts";
+import { stateKey } from "../../scripts/reachable/keys.ts";
 import { NODE, type PathBed } from "./beds.ts";
 import { eventOfKey, initialKey, targetOf, type Path } from "./generate.ts";
-import { modelInput, stateKey, type Alphabet, type Graph } from "./model.ts";
+import type { Graph } from "./model.ts";
 import { WalkClock } from "./walk-clock.ts";
 
 const CONCURRENT_PATHS = 96;

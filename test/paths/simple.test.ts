@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
+import type { Alphabet } from "../../scripts/reachable/alphabet.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { memoryBed, sqlBed } from "./beds.ts";
 import { countEdges, everyNth, SIMPLE_PATH_EXCLUSIONS, simplePaths } from "./generate.ts";
-import { graphOf, type Alphabet } from "./model.ts";
+import { graphOf } from "./model.ts";
 import { runPaths } from "./runner.ts";
 
 const ALPHABET: Alphabet = { retries: 0, hasWrongAmounts: false };

@@ -12,7 +12,7 @@ export interface NodeConfig {
   after?: Record<string, unknown>;
   always?: unknown;
   onDone?: unknown;
-  invoke?: { onDone?: unknown; onError?: unknown };
+  invoke?: { id?: string; src?: unknown; input?: unknown; onDone?: unknown; onError?: unknown };
 }
 
 /** `machine` after `change` was made to a copy of its configuration. */
@@ -28,6 +28,23 @@ export function configAt(root: NodeConfig, path: readonly string[]): NodeConfig 
     if (child === undefined) throw new Error(`no state ${path.join(".")}`);
     return child;
   }, root);
+}
+
+/** `root` with the state at `path` under another name, and with every target that names it. */
+export function renameState(root: NodeConfig & { readonly id?: string }, path: readonly string[], name: string): void {
+  const parent = configAt(root, path.slice(0, -1));
+  const states = Object.entries(parent.states ?? {});
+  parent.states = Object.fromEntries(states.map(([key, config]) => [key === path.at(-1) ? name : key, config]));
+  const target = (names: readonly string[]) => `#${[root.id, ...names].join(".")}`;
+  retarget(root, target(path), target([...path.slice(0, -1), name]));
+}
+
+function retarget(config: object, from: string, to: string): void {
+  for (const [key, value] of Object.entries(config)) {
+    if (typeof value === "object" && value !== null) retarget(value as object, from, to);
+    else if (value === from || (typeof value === "string" && value.startsWith(`${from}.`)))
+      Object.assign(config, { [key]: to + value.slice(from.length) });
+  }
 }
 
 /** Without each transition of `machine` that `isRemoved`. */

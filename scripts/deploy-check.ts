@@ -1,0 +1,76 @@
+/** `npm run deploy-check`: can the code as it is here go on with what released versions of the machine left behind? */
+import { VERSIONS } from "../machines/released/registry.ts";
+import type { Database } from "../persistence/connect.ts";
+import { readArguments, USAGE, type DatabaseChoice, type DeployCheckArguments } from "./deploy-check/arguments.ts";
+import { checkReleased, checkStored, isBlocked, type VersionReport } from "./deploy-check/check.ts";
+import { readReleased, releasedVersions, type ReleasedVersion } from "./deploy-check/released-versions.ts";
+import { printReleased, printStored, type ReleasedReport } from "./deploy-check/report.ts";
+import { EXIT, exitCodeFor, messageOf, openExisting } from "./existing-database.ts";
+import { progressTo } from "./output.ts";
+
+async function main(): Promise<number> {
+  const given = readOrExplain();
+  if (given === null) return EXIT.usage;
+  if (given === "help") {
+    process.stdout.write(USAGE);
+    return EXIT.fine;
+  }
+  // First, because a wrong address should not show only after the released versions.
+  const database = given.database === null ? null : await open(given.database);
+  try {
+    return await check(database);
+  } finally {
+    await database?.close();
+  }
+}
+
+async function check(database: Database | null): Promise<number> {
+  const { hash } = VERSIONS.current;
+  const released = releasedVersions();
+  const reports = released.map(reportOf);
+  printReleased(reports, hash);
+  if (database === null) return codeFor(reports);
+  const progress = progressTo(process.stderr, "checkouts judged");
+  const stored = await checkStored(VERSIONS, database, progress.tell);
+  progress.end();
+  const releasedHashes = released.map((version) => version.hash);
+  printStored(stored, hash, releasedHashes);
+  return codeFor([...reports, ...stored]);
+}
+
+function reportOf(version: ReleasedVersion): ReleasedReport {
+  const startedAt = performance.now();
+  const progress = progressTo(process.stderr, `of ${version.states} states judged`);
+  const report = checkReleased(VERSIONS, readReleased(version), progress.tell);
+  progress.end();
+  return { ...version, ...report, milliseconds: performance.now() - startedAt };
+}
+
+function codeFor(reports: readonly VersionReport[]): number {
+  return isBlocked(reports) ? EXIT.found : EXIT.fine;
+}
+
+function readOrExplain(): DeployCheckArguments | "help" | null {
+  try {
+    return readArguments(process.argv.slice(2)) ?? "help";
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n\n${USAGE}`);
+    return null;
+  }
+}
+
+function open(choice: DatabaseChoice): Promise<Database> {
+  return openExisting(
+    choice.kind === "postgres" ? { databaseUrl: choice.url, dataDir: "" } : { databaseUrl: null, dataDir: choice.directory },
+  );
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    process.stderr.write(`The check did not finish: ${messageOf(error)}\n`);
+    process.exitCode = exitCodeFor(error);
+  },
+);
