@@ -33,7 +33,8 @@ export function resolvedBy(context: CheckoutContext, event: ResolveEvent): Progr
   if (undo === null) {
     const owed = payment.owed.filter((one) => one.pspReference === pspReference);
     if (owed.length === 0 || retry.failures <= policy.undoRetryMax) return null;
-    return afterPayment(context, withRefundsByHand(payment, owed, resolutionId));
+    const { undone, deferred, undoneByHand } = context;
+    return { undone, deferred, undoneByHand, payment: withRefundsByHand(payment, owed, resolutionId) };
   }
   if (!context.deferred.includes(undo) || retry.failures === 0) return null;
   // Money that nobody can name yet can't be given back by hand: what arrives for it later would find nobody.

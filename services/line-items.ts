@@ -1,4 +1,4 @@
-import { and, eq, inArray, ne, sql } from "drizzle-orm";
+import { and, eq, inArray, sql } from "drizzle-orm";
 import type { UpsertedLineItem } from "../machines/context.ts";
 import { TerminalError } from "../machines/errors.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
@@ -146,10 +146,12 @@ export class SqlLineItems implements LineItems {
 
   /** Repeating it writes the same again. */
   async settleLineItems(call: Call & { readonly pspReference: string | null }): Promise<void> {
-    await this.#database.orm
+    const settled = await this.#database.orm
       .update(lineItems)
       .set({ pspReference: call.pspReference, paymentStatus: "CAPTURED", updatedAt: sql`now()` })
-      .where(and(eq(lineItems.contextId, call.executionContextId), inArray(lineItems.status, ["UPDATED", "CONFIRMED"])));
+      .where(and(eq(lineItems.contextId, call.executionContextId), inArray(lineItems.status, ["UPDATED", "CONFIRMED"])))
+      .returning({ id: lineItems.id });
+    if (settled.length === 0) throw nothingStands(call);
   }
 
   /** Repeating it changes nothing: the status says whether it was done. */
@@ -159,11 +161,9 @@ export class SqlLineItems implements LineItems {
       .update(lineItems)
       .set({ status: "CONFIRMED", updatedAt: sql`now()` })
       .where(and(mine, eq(lineItems.status, "UPDATED")));
-    const [left] = await this.#database.orm
-      .select({ id: lineItems.id, status: lineItems.status })
-      .from(lineItems)
-      .where(and(mine, ne(lineItems.status, "CONFIRMED")))
-      .limit(1);
+    const rows = await this.#database.orm.select({ id: lineItems.id, status: lineItems.status }).from(lineItems).where(mine);
+    if (rows.length === 0) throw nothingStands(call);
+    const left = rows.find(({ status }) => status !== "CONFIRMED");
     if (left === undefined) return;
     throw new TerminalError("LINE_ITEM_NOT_UPDATED", `Line item ${left.id} is ${left.status} and can't be confirmed.`);
   }
@@ -235,4 +235,8 @@ function notOurDraft(id: string): TerminalError {
 
 function missing(ref: string): never {
   throw new TerminalError("LINE_ITEM_UNKNOWN", `Line item ${ref} was neither created nor found.`);
+}
+
+function nothingStands({ executionContextId }: Call): TerminalError {
+  return new TerminalError("UNDONE", `${executionContextId} has no line items that could be settled or confirmed.`);
 }

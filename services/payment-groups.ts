@@ -87,6 +87,7 @@ export class SqlPaymentGroups implements PaymentGroups {
     await this.#effects.perform("settlePaymentGroups", call, async (tx) => {
       const rows = await lockRows(tx, call);
       refuseReleased(rows, call);
+      if (rows.length === 0) throw new TerminalError("UNDONE", `${call.executionContextId} has no payment groups to settle.`);
       const collected = rows.filter((row) => row.timing === "NOW");
       const open = collected.find((row) => row.status === "OPEN");
       if (open !== undefined) throw new InvariantError(`Payment group ${open.id} was never locked and can't be settled.`);

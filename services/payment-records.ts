@@ -2,7 +2,7 @@
  * What we know of payments, on our own tables. Every transaction here locks the PCR's row first: it is
  * what a reversal and a delayed original meet on.
  */
-import { and, asc, eq, lt, sql } from "drizzle-orm";
+import { and, asc, eq, gt, lt, sql } from "drizzle-orm";
 import type { Capture, PaymentOutcome } from "../machines/context.ts";
 import { TerminalError } from "../machines/errors.ts";
 import type { Database, Orm } from "../persistence/connect.ts";
@@ -122,6 +122,16 @@ export class PaymentRecords {
       .from(paymentAttempts)
       .where(beforeRound === Number.MAX_SAFE_INTEGER ? ofPcr : and(ofPcr, lt(paymentAttempts.round, beforeRound)))
       .orderBy(asc(paymentAttempts.round));
+  }
+
+  /** What was captured and not given back, as far as we have recorded it. */
+  async heldCaptures(pcrId: string): Promise<readonly Capture[]> {
+    const { pspReference, amount, currency, refundedAmount } = paymentCaptures;
+    return this.database.orm
+      .select({ pspReference, amount, currency })
+      .from(paymentCaptures)
+      .where(and(eq(paymentCaptures.pcrId, pcrId), gt(amount, refundedAmount)))
+      .orderBy(asc(pspReference));
   }
 
   /** Before the charge is confirmed: the provider may forget a key, but not a charge. */

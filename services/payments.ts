@@ -78,8 +78,9 @@ export class SqlPayments implements Payments {
     const attempts = await this.#records.attempts(pcr.id);
     // Those that an event settled among them: cancelling what is captured changes nothing and says that it is captured.
     const unsettled = attempts.filter(({ status }) => status !== "CAPTURED");
-    const closed = await this.#close(pcr, unsettled, call.signal);
-    return { captures: closed.flatMap(heldCaptures) };
+    await this.#close(pcr, unsettled, call.signal);
+    // From the record and not from this call: an earlier one may have found a capture, and its reply was lost.
+    return { captures: await this.#records.heldCaptures(pcr.id) };
   }
 
   async cancelIfPending(call: Call & { readonly pcrId: string }): Promise<PaymentReport> {

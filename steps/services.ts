@@ -200,7 +200,8 @@ export interface Payments {
   getPaymentStatus(query: { readonly executionContextId: string; readonly pcrId: string }): Promise<PaymentReport>;
   /**
    * After the pivot: cancels what another attempt still has pending, so that nobody pays twice, and brings the
-   * participant's own record of the attempts in line with the provider's. Says what it found captured on the way.
+   * participant's own record of the attempts in line with the provider's. Says all that is known to be held, the same
+   * when it is repeated.
    */
   recordSettlement(call: Call & { readonly pcrId: string }): Promise<Settlement>;
   /** Cancels every attempt that isn't captured, then says what is: nobody may decide on silence. */
