@@ -47,7 +47,10 @@ export class EffectBook {
   undo(operation: string, { executionContextId, key }: Call): UndoReport {
     const at = keyOf(operation, key);
     const known = this.rows.get(at) ?? { operation, executionContextId, state: "LIVE" as const, result: null };
-    if (known.state === "CONFIRMED") this.violations.push(`${operation} of ${key} was undone after its confirmation`);
+    if (known.state === "CONFIRMED") {
+      this.violations.push(`${operation} of ${key} was undone after its confirmation`);
+      return { conflicts: [{ entity: operation, id: key, reason: "It is confirmed; it was left as it is." }] };
+    }
     this.rows.set(at, { ...known, state: "UNDONE" });
     return NOTHING_CHANGED;
   }

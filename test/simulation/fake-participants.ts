@@ -41,8 +41,14 @@ function servicesOver(clock: Pick<Clock, "now">, effects: EffectBook, payments: 
           })),
         })),
       undoCreatePaymentGroup: async (call) => effects.undo("createPaymentGroup", call),
-      lockPaymentGroups: async (call) => effects.requireLive("createPaymentGroup", call),
-      settlePaymentGroups: async (call) => effects.confirm("createPaymentGroup", call),
+      lockPaymentGroups: async (call) => {
+        effects.requireLive("createPaymentGroup", call);
+        effects.perform("lockPaymentGroups", call, () => null);
+      },
+      settlePaymentGroups: async (call) => {
+        effects.requireLive("lockPaymentGroups", call);
+        effects.confirm("createPaymentGroup", call);
+      },
     },
     preferences: {
       createPostSellingPreferences: async (call) =>
@@ -99,7 +105,10 @@ function servicesOver(clock: Pick<Clock, "now">, effects: EffectBook, payments: 
         effects.perform("createPreferencesToLineItemsMapping", call, () => ({ mapped: call.pairs.length })),
       undoCreatePreferencesToLineItemsMapping: async (call) => effects.undo("createPreferencesToLineItemsMapping", call),
       settleLineItems: async (call) => effects.requireLive("upsertLineItems", call),
-      confirmLineItems: async (call) => effects.confirm("upsertLineItems", call),
+      confirmLineItems: async (call) => {
+        effects.requireLive("hydratePaymentAndUpdateLineItems", call);
+        effects.confirm("upsertLineItems", call);
+      },
     },
   };
 }

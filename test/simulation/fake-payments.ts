@@ -68,6 +68,11 @@ export interface Requirement {
   readonly givenBack: readonly GivenBack[];
 }
 
+interface KnownRequest {
+  readonly executionContextId: string;
+  readonly pcrId: string;
+}
+
 export class FakePayments implements Payments {
   /** Calls that found what they ask for undone already. */
   refusals = 0;
@@ -116,6 +121,9 @@ export class FakePayments implements Payments {
     const { executionContextId, amount, currency, dueAt } = call;
     const known = this.requirements.get(executionContextId);
     if (known === null || known?.isReversed === true) throw this.#reversed(executionContextId);
+    if (known?.charges.every(({ key }) => key !== call.key) === true) {
+      throw new TerminalError("PCR_EXISTS", `${executionContextId} has a payment request under another key.`);
+    }
     const pcrId = `pcr_${executionContextId}`;
     const opened = { pcrId, amount, currency, dueAt, isReversed: false, charges: [], captures: [], givenBack: [] };
     const pcr = known ?? this.#charge(opened, call);
@@ -132,16 +140,16 @@ export class FakePayments implements Payments {
     return attemptOf(this.#charge(closed, call), call.key);
   }
 
-  async getPaymentStatus(query: { readonly executionContextId: string }): Promise<PaymentReport> {
+  async getPaymentStatus(query: KnownRequest): Promise<PaymentReport> {
     return reportOf(this.#known(query));
   }
 
-  async recordSettlement(call: Call): Promise<Settlement> {
+  async recordSettlement(call: Call & KnownRequest): Promise<Settlement> {
     const pcr = this.#set(call.executionContextId, cancelled(this.#known(call)));
     return { captures: pcr.captures.filter((capture) => isHeld(pcr, capture)).map(moneyOf) };
   }
 
-  async cancelIfPending(call: Call): Promise<PaymentReport> {
+  async cancelIfPending(call: Call & KnownRequest): Promise<PaymentReport> {
     return reportOf(this.#set(call.executionContextId, cancelled(this.#known(call))));
   }
 
@@ -158,11 +166,13 @@ export class FakePayments implements Payments {
       const due = owed.find(({ pspReference }) => pspReference === capture.pspReference);
       this.#giveBack(executionContextId, due ?? owedFor(capture, "ROLLBACK"));
     }
-    const standing = this.#known(call).givenBack.filter(({ hasFailed }) => !hasFailed);
+    const standing = this.#known({ executionContextId }).givenBack.filter(({ hasFailed }) => !hasFailed);
     return { pcrId: pcr.pcrId, refunds: standing.map(({ refund }) => refund) };
   }
 
-  async refundCapture(call: Call & { readonly owed: OwedRefund }): Promise<Refund> {
+  async refundCapture(call: Call & KnownRequest & { readonly owed: OwedRefund }): Promise<Refund> {
+    // Refused where this is another checkout's payment request.
+    this.#known(call);
     return this.#giveBack(call.executionContextId, call.owed, call.key);
   }
 
@@ -170,19 +180,25 @@ export class FakePayments implements Payments {
     const { executionContextId, key, instrumentId } = call;
     const { pcrId, amount, currency } = pcr;
     const attemptId = `att_${pcr.charges.length + 1}_${pcrId}`;
-    const status = this.behaviour.charge({ executionContextId, pcrId, attemptId, instrumentId, amount, currency });
-    const capture = { attemptId, pspReference: `psr_${attemptId}`, amount, currency };
+    // Nothing to pay: the provider never hears of it.
+    const isFree = amount === 0;
+    const request = { executionContextId, pcrId, attemptId, instrumentId, amount, currency };
+    const status = isFree ? "CAPTURED" : this.behaviour.charge(request);
+    const capture = { attemptId, pspReference: isFree ? `free_${pcrId}` : `psr_${attemptId}`, amount, currency };
     const charge = { attemptId, key, status, outcome: outcomeOf(pcr, status, capture) };
-    const captures = status === "CAPTURED" ? [...pcr.captures, capture] : pcr.captures;
+    const captures = status === "CAPTURED" && !isFree ? [...pcr.captures, capture] : pcr.captures;
     return this.#set(executionContextId, { ...pcr, charges: [...pcr.charges, charge], captures });
   }
 
-  /** A round whose refund failed goes on under the next one's key. */
+  /** A round whose refund failed goes on under the next one's key, and the answer names what failed on the way. */
   #giveBack(executionContextId: string, owed: OwedRefund, key?: string): Refund {
     const pcr = this.#known({ executionContextId });
     const ownKey = key ?? refundKey(executionContextId, owed.pspReference, owed.round);
     const known = pcr.givenBack.find((one) => one.key === ownKey);
-    if (known?.hasFailed === true) return this.#giveBack(executionContextId, { ...owed, round: owed.round + 1 });
+    if (known?.hasFailed === true) {
+      const next = this.#giveBack(executionContextId, { ...owed, round: owed.round + 1 });
+      return { ...next, failedRefundIds: [...namesOf(known), ...next.failedRefundIds] };
+    }
     if (known !== undefined) return known.refund;
     if (!pcr.captures.some(({ pspReference }) => pspReference === owed.pspReference)) {
       throw new TerminalError("CAPTURE_UNKNOWN", `The provider never captured ${owed.pspReference}.`);
@@ -202,10 +218,10 @@ export class FakePayments implements Payments {
     );
   }
 
-  #known({ executionContextId }: { readonly executionContextId: string }): Requirement {
+  #known({ executionContextId, pcrId }: Partial<KnownRequest> & { readonly executionContextId: string }): Requirement {
     const pcr = this.find(executionContextId);
-    if (pcr === null) throw new TerminalError("PCR_UNKNOWN", `${executionContextId} has no payment request.`);
-    return pcr;
+    if (pcr !== null && (pcrId === undefined || pcrId === pcr.pcrId)) return pcr;
+    throw new TerminalError("PCR_UNKNOWN", `${executionContextId} has no such payment request.`);
   }
 
   #change(executionContextId: string, change: (pcr: Requirement) => Requirement): void {
@@ -263,6 +279,7 @@ function unpaidOutcome(pcr: Requirement, latest: Charge | undefined): PaymentRep
     case "DECLINED":
       return { kind: "declined", code: "DECLINED" };
     case "CAPTURED":
+      if (pcr.amount === 0) return latest.outcome;
       return pcr.captures.some((one) => isHeld(pcr, one)) ? { kind: "declined", code: "AMOUNT_MISMATCH" } : { kind: "cancelled" };
     case "CANCELLED":
     case undefined:
@@ -272,6 +289,10 @@ function unpaidOutcome(pcr: Requirement, latest: Charge | undefined): PaymentRep
 
 function isHeld(pcr: Requirement, { pspReference }: Capture): boolean {
   return !pcr.givenBack.some(({ refund, hasFailed }) => !hasFailed && refund.pspReference === pspReference);
+}
+
+function namesOf({ refund }: GivenBack): readonly string[] {
+  return refund.providerRefundId === null ? [] : [refund.providerRefundId];
 }
 
 /** Only the three fields that are money. */
