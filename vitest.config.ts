@@ -23,7 +23,10 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-const shared = {
+/** Once for all projects; they ask it for servers. */
+export const GLOBAL_SETUP = ["test/support/server-desk.ts"];
+
+export const SHARED = {
   testTimeout: 30_000,
   hookTimeout: 60_000,
   // What a process has loaded and compiled (PGlite above all) serves all files that it runs: nearly half of their time.
@@ -34,13 +37,12 @@ const shared = {
 
 export default defineConfig({
   test: {
-    // Once for all projects; they ask it for servers.
-    globalSetup: ["test/support/server-desk.ts"],
+    globalSetup: GLOBAL_SETUP,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
-          ...shared,
+          ...SHARED,
           name: "pairs",
           include: ["test/**/*.test.ts"],
           exclude: QUIET,
@@ -49,7 +51,7 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { ...shared, name: "quiet", include: QUIET, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { test: { ...SHARED, name: "quiet", include: QUIET, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
 });
