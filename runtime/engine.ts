@@ -3,7 +3,7 @@
  * machine as a live actor, because a live actor starts a step's promise before anyone could commit the
  * transition that led to it, loses its timers on restore and re-persists on restore.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import {
   createActor,
   initialTransition,
@@ -232,7 +232,7 @@ export function statePath(snapshot: CheckoutSnapshot): string {
 
 /** A short hash of the machine's context: what a fold of the journal must arrive at again. */
 export function hashContext(snapshot: CheckoutSnapshot): string {
-  return createHash("sha256").update(canonicalJson(snapshot.context)).digest("hex").slice(0, 16);
+  return hash("sha256", canonicalJson(snapshot.context)).slice(0, 16);
 }
 
 /** What the value will be after the journal: a fold must see exactly what the live machine saw. */

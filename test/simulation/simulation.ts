@@ -32,6 +32,8 @@ export interface SimulationOptions {
   readonly trace?: (line: string) => void;
   /** A bug that is planted between the product and its ports. */
   readonly plant?: Plant;
+  /** In virtual time: what has not come to rest so long after the last fault never does. */
+  readonly restMaxMs?: number;
 }
 
 const POLICY: CheckoutPolicy = {
@@ -112,7 +114,7 @@ export class Simulation {
     this.#trace(() => "no more faults");
     this.faults.end();
     for (const { life } of this.nodes) life.resume();
-    return this.clock.runUntil(() => this.#isAtRest(), REST_MAX_MS);
+    return this.clock.runUntil(() => this.#isAtRest(), this.options.restMaxMs ?? REST_MAX_MS);
   }
 
   count(what: string): void {

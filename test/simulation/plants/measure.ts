@@ -1,5 +1,6 @@
 /** How soon a planted bug is found, and how often. */
 import { runSeed } from "../run-seed.ts";
+import type { SimulationOptions } from "../simulation.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 
 export interface Finding {
@@ -31,10 +32,14 @@ export interface Extent {
 const REPLAYED = /I12: |I15: the replay/;
 const QUICK_AMONG = 5;
 
-/** What a seed finds of a planted bug, a line each. */
-export async function breachesWith(bug: PlantedBug, seed: number): Promise<readonly string[]> {
+/** What a seed finds of a planted bug, a line each. `limits`: as those of the run without it. */
+export async function breachesWith(
+  bug: PlantedBug,
+  seed: number,
+  limits: Pick<SimulationOptions, "restMaxMs"> = {},
+): Promise<readonly string[]> {
   const plant = bug.plant();
-  const { breaches } = await runSeed(seed, { plant });
+  const { breaches } = await runSeed(seed, { ...limits, plant });
   return plant.machine === undefined ? breaches : breaches.filter((line) => !REPLAYED.test(line));
 }
 
