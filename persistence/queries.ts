@@ -10,6 +10,7 @@ select c.id, c.caller, c.user_id as "userId", c.cart_id as "cartId", c.cart_vers
   c.idempotency_key as "idempotencyKey", c.machine_version as "machineVersion", c.machine_hash as "machineHash", c.traceparent,
   c.seq, c.fence, c.owner, c.state, c.status, ${milliseconds("c.wake_at")} as "wakeAt", c.signals - c.consumed as signals,
   c.parked_reason as "parkedReason", ${milliseconds("c.created_at")} as "createdAt",
+  not exists (select from checkoutd.idempotency_keys k where k.context_id = c.id and k.answer_status is null) as "isAnswered",
   jsonb_build_object('seq', s.seq, 'snapshot', s.snapshot, 'timers', s.timers) as checkpoint,
   (select coalesce(jsonb_agg(to_jsonb(e) order by e.seq), '[]')
     from (select ${ENTRY("j")} from checkoutd.journal j where j.context_id = c.id and j.seq >= s.seq) e) as entries

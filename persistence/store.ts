@@ -130,6 +130,8 @@ export interface StoredCheckout extends CheckoutIdentity {
   readonly signals: number;
   readonly parkedReason: string | null;
   readonly createdAt: number;
+  /** The answer to its request is stored; no other one is given. */
+  readonly isAnswered: boolean;
   readonly checkpoint: Checkpoint & { readonly seq: number };
   /** From the checkpoint's own entry on: that one says what the checkpoint must be. */
   readonly entries: readonly JournalEntry[];

@@ -108,7 +108,7 @@ export class ActorRegistry {
       const isReleased = snapshot.hasTag("finished");
       if (!isReleased && !snapshot.matches("INITIALIZED")) await this.retakeLocks(id, snapshot.context.paymentGroups);
       if (!this.mayHold(stored.owner)) return await this.deps.lockKeeper.release(id);
-      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased });
+      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased, isAnswered: stored.isAnswered });
       this.deps.counters.add("checkouts_resumed");
       // Created but never started: its node died between the two.
       if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "start" });

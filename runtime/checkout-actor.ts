@@ -183,7 +183,7 @@ export class CheckoutActor {
   private async apply(decision: Decision, event: StampedEvent, consumes: readonly InboxKey[]): Promise<void> {
     const { machine, ids, committer, counters } = this.deps;
     const view = viewOf(decision.snapshot, this.state.seq + 1);
-    const answer = this.deps.answerFor(view);
+    const answer = this.state.isAnswered ? null : this.deps.answerFor(view);
     const commit = commitOf(machine, {
       id: this.id,
       commitId: ids.next("cmt"),
@@ -207,6 +207,7 @@ export class CheckoutActor {
       seq: commit.expectedSeq + 1,
       fence: commit.fence,
       isReleased: this.state.isReleased || commit.release !== undefined,
+      isAnswered: this.state.isAnswered || answer !== null,
     };
     const { state, status, entry } = commit;
     this.deps.onTransition({ executionContextId: this.id, entry, state, status }, view, answer);

@@ -105,7 +105,7 @@ export class Initiation {
     });
     if (result.kind === "exists") return this.join(command, result.claim);
     if (result.kind !== "created") throw cartConflict(result, request.user.userId);
-    this.deps.actors.begin(id, { snapshot, timers: {}, seq: 1, fence: result.fence, isReleased: false });
+    this.deps.actors.begin(id, { snapshot, timers: {}, seq: 1, fence: result.fence, isReleased: false, isAnswered: false });
     return this.awaitAnswer(command, id);
   }
 

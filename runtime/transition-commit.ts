@@ -26,6 +26,8 @@ export interface ActorState {
   readonly fence: number;
   /** The cart and the payment groups are free already. */
   readonly isReleased: boolean;
+  /** The client has an answer: every repetition of the request gets that one. */
+  readonly isAnswered: boolean;
 }
 
 export interface Transition {

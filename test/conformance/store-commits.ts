@@ -103,7 +103,9 @@ export function commitConformance(storeOf: () => Store): void {
       const store = storeOf();
       const { id, caller, idempotencyKey } = await createdCheckout(store);
       const answer = { status: 200, body: '{"executionContextId": "ctx"}\n' };
+      expect((await store.load(id))?.isAnswered).toBe(false);
       await commitOne(store, commitAfter(id, 1, { answer }));
+      expect((await store.load(id))?.isAnswered).toBe(true);
       await commitOne(store, commitAfter(id, 2, { answer: { status: 422, body: "{}" } }));
       expect((await store.findClaim(caller, idempotencyKey))?.answer).toEqual(answer);
     });

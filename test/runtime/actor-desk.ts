@@ -4,7 +4,8 @@ import { checkoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutContext } from "../../machines/context.ts";
 import { TransientError } from "../../machines/errors.ts";
 import type { ActorName, Actors } from "../../machines/step-inputs.ts";
-import type { Commit, CommitResult, InboxEvent } from "../../persistence/store.ts";
+import type { CheckoutView } from "../../machines/view.ts";
+import type { Commit, CommitResult, InboxEvent, StoredAnswer } from "../../persistence/store.ts";
 import { CheckoutActor, type Message, type StopReason } from "../../runtime/checkout-actor.ts";
 import { Committer } from "../../runtime/committer.ts";
 import { begin } from "../../runtime/engine.ts";
@@ -44,7 +45,7 @@ export function setup(options: Bugs = {}) {
   const commits: PendingCommit[] = [];
   const stops: { reason: StopReason; unread: readonly Message[] }[] = [];
   const transitions: string[] = [];
-  const controls = { mayWrite: true, inbox: [] as InboxEvent[] };
+  const controls = { mayWrite: true, inbox: [] as InboxEvent[], answerFor: (_view: CheckoutView): StoredAnswer | null => null };
   const commit = ([one]: readonly Commit[]) =>
     new Promise<readonly CommitResult[]>((resolve) => {
       if (one === undefined) throw new Error("A batch has a commit.");
@@ -70,14 +71,14 @@ export function setup(options: Bugs = {}) {
         ids: countingIds(),
         log: SILENT,
         counters,
-        answerFor: () => null,
+        answerFor: (view) => controls.answerFor(view),
         loadInbox: async () => controls.inbox,
         onTransition: ({ entry }) => transitions.push(entry.to),
         onStop: (_actor, reason, unread) => stops.push({ reason, unread }),
       },
       state,
     );
-  const actor = newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false });
+  const actor = newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false, isAnswered: false });
   const start = async () => (actor.tell({ kind: "start" }), idle());
   const cancel = async () => (actor.tell(CANCEL), idle());
   return { machine, newActor, clock, counters, steps, commits, stops, transitions, controls, actor, start, cancel };

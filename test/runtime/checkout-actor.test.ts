@@ -25,6 +25,23 @@ test("a step's outcome is one commit, with its event in the journal and the next
   expect(steps.map(({ src }) => src)).toEqual(["resolveFeatureFlags", "createPaymentGroup"]);
 });
 
+test("a request is answered once, by the first state that answers it", async () => {
+  const { start, commits, controls, steps, newActor, machine } = setup();
+  controls.answerFor = ({ path }) => ({ status: 200, body: path });
+  await start();
+  expect(last(commits).commit.answer).toEqual({ status: 200, body: "PROCESSING.opening.pinningFlags.running" });
+  await last(commits).answer();
+  await last(steps).end({ flags: {} });
+  expect(last(commits).commit.answer).toBeUndefined();
+
+  // Nor by whoever takes over after the answer was stored.
+  const state = { snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 2, isReleased: false };
+  newActor({ ...state, isAnswered: true }).tell({ kind: "start" });
+  await idle();
+  expect(last(commits).commit).toMatchObject({ fence: 2 });
+  expect(last(commits).commit.answer).toBeUndefined();
+});
+
 test("a refused commit stops the actor: nothing acts, nothing is told, and it takes nothing more", async () => {
   const { actor, commits, steps, stops, transitions, counters } = await started();
   await last(steps).end({ flags: {} });
@@ -161,7 +178,14 @@ test("what has arrived is applied before the payment's deadline is looked at, ho
   const { newActor, machine, controls, commits, clock } = setup();
   const timer = "xstate.after.paymentDeadline.checkout.PROCESSING.STEP_8.settling";
   controls.inbox = [CANCEL.event];
-  newActor({ snapshot: begin(machine, INPUT), timers: { [timer]: clock.now() }, seq: 1, fence: 1, isReleased: false }).resume(0);
+  newActor({
+    snapshot: begin(machine, INPUT),
+    timers: { [timer]: clock.now() },
+    seq: 1,
+    fence: 1,
+    isReleased: false,
+    isAnswered: false,
+  }).resume(0);
   clock.advance(0);
   await idle();
   expect(last(commits).commit.entry.event).toMatchObject({ type: "CANCEL" });
@@ -192,13 +216,13 @@ test("resuming starts the steps that the state says are running", async () => {
   const { machine, newActor, steps, clock } = setup();
   const first = begin(machine, INPUT);
   const { snapshot, timers } = decide(machine, first, {}, { type: "START", at: clock.now() });
-  newActor({ snapshot, timers, seq: 2, fence: 5, isReleased: false }).resume(0);
+  newActor({ snapshot, timers, seq: 2, fence: 5, isReleased: false, isAnswered: false }).resume(0);
   expect(steps.map(({ src }) => src)).toEqual(["resolveFeatureFlags"]);
 });
 
 test("an actor that is woken and finds nothing to do gives its checkout up", async () => {
   const { machine, newActor, stops, commits } = setup();
-  newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false }).resume(1);
+  newActor({ snapshot: begin(machine, INPUT), timers: {}, seq: 1, fence: 1, isReleased: false, isAnswered: false }).resume(1);
   await idle();
   expect(stops.map(({ reason }) => reason.kind)).toEqual(["idle"]);
   expect(commits).toEqual([]);
@@ -207,7 +231,7 @@ test("an actor that is woken and finds nothing to do gives its checkout up", asy
 test("an actor whose timer is near stays for it", async () => {
   const { machine, newActor, stops, clock } = setup();
   const timers = { "xstate.after.nothing": clock.now() + 4_000 };
-  newActor({ snapshot: begin(machine, INPUT), timers, seq: 1, fence: 1, isReleased: false }).resume(0);
+  newActor({ snapshot: begin(machine, INPUT), timers, seq: 1, fence: 1, isReleased: false, isAnswered: false }).resume(0);
   await idle();
   expect(stops).toEqual([]);
 });

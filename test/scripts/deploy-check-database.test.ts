@@ -59,7 +59,7 @@ async function checkoutAfter(
   const id = randomId("ctx");
   const snapshot = begin(checkoutMachine, { ...modelInput(0), executionContextId: id });
   expect(await store.create({ ...newCheckout(id, snapshot), machineHash: hash })).toMatchObject({ kind: "created" });
-  let before: ActorState = { snapshot, timers: {}, seq: 1, fence: 1, isReleased: false };
+  let before: ActorState = { snapshot, timers: {}, seq: 1, fence: 1, isReleased: false, isAnswered: false };
   for (const event of events) {
     const isLast = event === events.at(-1);
     // A snapshot goes on deciding by the machine that made it, so it changes hands as it would between two nodes.

@@ -163,6 +163,7 @@ export class MemoryStore implements contract.Store {
       signals: signals - consumed,
       parkedReason,
       createdAt,
+      isAnswered: (this.#tables.keys.get(keyOf(row.caller, row.idempotencyKey))?.answer ?? null) !== null,
       checkpoint: { seq: checkpoint.seq, snapshot: read(checkpoint.snapshot), timers: read(checkpoint.timers) },
       entries: this.#entries(id, checkpoint.seq - 1),
     };
