@@ -42,8 +42,8 @@ const EXPIRIES_SHARE = 0.3;
 export class SimulatedProvider implements ProviderBehaviour {
   /** Things that are still to come, and events that nobody has yet. */
   outstanding = 0;
-  /** Checkouts whose whole amount was taken while it could still be paid: none of them may expire. */
-  readonly paidInTime = new Set<string>();
+  /** When the whole amount of a checkout was first taken for an attempt that was open, in milliseconds since the epoch. */
+  readonly paidAt = new Map<string, number>();
   #eventsTold = 0;
 
   constructor(private readonly deps: ProviderDeps) {}
@@ -114,7 +114,8 @@ export class SimulatedProvider implements ProviderBehaviour {
     if (!isOpen && !isForced) return;
     this.deps.trace(() => `${executionContextId}: the provider captures ${capture.amount} as ${capture.pspReference}`);
     this.deps.payments().capture(executionContextId, { ...capture, attemptId });
-    if (isOpen && capture.amount === request.amount) this.paidInTime.add(executionContextId);
+    const hasPaid = isOpen && capture.amount === request.amount && !this.paidAt.has(executionContextId);
+    if (hasPaid) this.paidAt.set(executionContextId, this.deps.clock.now());
     // Whoever closes the payment later, to settle, to expire or to undo it, asks for what was captured until then.
     if (isOpen && this.deps.faults.strikes("event: never told")) return;
     this.#tellOfCapture(request, capture);

@@ -1,5 +1,6 @@
 /** What is wrong with a run, a line each: with its checkouts one by one, and with all of them together. */
 import { breachesOf, recordBreaches } from "../../scripts/invariants/breaches.ts";
+import { isDeadline } from "../../runtime/engine.ts";
 import { evidenceOf } from "./evidence.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -34,13 +35,15 @@ function breachesOfCarts({ store }: Simulation): readonly string[] {
   return twice.map((cart) => `${cart} was bought twice`);
 }
 
-/** Who paid while the payment was open gets the order, or is told why not: time alone takes it from nobody. */
+/** Who paid before the deadline gets the order, or is told why not: time alone takes it from nobody. */
 async function breachesOfDeadlines({ store, provider }: Simulation): Promise<readonly string[]> {
-  const breaches = [...provider.paidInTime].map(async (id) => {
-    const expired = (await store.events(id)).some(
+  const breaches = [...provider.paidAt].map(async ([id, paidAt]) => {
+    const hasExpired = (await store.events(id)).some(
       ({ type, data }) => type === "checkout_rolled_back" && data["reason"] === "PAYMENT_EXPIRED",
     );
-    return expired ? [`${id} I25: it was paid in time, and expired`] : [];
+    const journal = await store.history(id, 0, Number.POSITIVE_INFINITY);
+    const deadline = journal.find(({ event }) => isDeadline(event.type))?.at ?? 0;
+    return hasExpired && paidAt < deadline ? [`${id} I25: it was paid in time, and expired`] : [];
   });
   return (await Promise.all(breaches)).flat();
 }
