@@ -32,7 +32,8 @@ export class Life {
 
   /** Resolves when the node goes on; never, once it is dead. */
   async turn(): Promise<void> {
-    if (this.#isDead) return NEVER;
+    // A promise of its own: a shared one would keep everything that ever waited for it.
+    if (this.#isDead) return new Promise<never>(() => {});
     const waiting = this.#waiting;
     if (waiting === null) return;
     await new Promise<void>((goOn) => waiting.push(goOn));
@@ -58,5 +59,3 @@ export class Life {
     };
   }
 }
-
-const NEVER = new Promise<never>(() => {});

@@ -55,9 +55,9 @@ function mortalStore(store: Store, isDead: () => boolean): Store {
       if (known !== undefined) return known;
       const call = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
       const mortal = async (...args: unknown[]) => {
-        if (isDead()) return NEVER;
+        if (isDead()) return never();
         const result = await call.apply(target, args);
-        return isDead() ? NEVER : result;
+        return isDead() ? never() : result;
       };
       methods.set(name, mortal);
       return mortal;
@@ -76,7 +76,10 @@ function mortalClock(clock: Clock, isDead: () => boolean): Clock {
   };
 }
 
-const NEVER = new Promise<never>(() => {});
+/** One for each call: a shared one would keep everything that ever waited for it. */
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
 
 /** One checkout has nobody to wait for. */
 const FREE_LOCKS: LockManager = {
