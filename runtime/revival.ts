@@ -2,7 +2,8 @@
 import type { CheckoutMachine } from "../machines/checkout.ts";
 import { InvariantError } from "../machines/errors.ts";
 import type { JournalEntry, StoredCheckout } from "../persistence/store.ts";
-import { decide, hashContext, hydrate, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
+import { decide, hashContext, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
+import { hydrateFitting } from "./fit.ts";
 
 export interface RevivedState {
   readonly snapshot: CheckoutSnapshot;
@@ -20,10 +21,10 @@ interface FoldedEntry extends Pick<JournalEntry, "seq" | "event" | "to"> {
   readonly contextHash: string | null;
 }
 
-/** InvariantError when the fold does not arrive where the journal says it did: then nobody may go on from it. */
+/** InvariantError when the checkpoint is not of this machine, or the fold does not arrive where the journal says it did: then nobody may go on from it. */
 export function revive(machine: CheckoutMachine, stored: StoredHistory): RevivedState {
   const { checkpoint } = stored;
-  let state: RevivedState = { snapshot: hydrate(machine, checkpoint.snapshot), timers: checkpoint.timers, seq: checkpoint.seq };
+  let state: RevivedState = { snapshot: hydrateFitting(machine, checkpoint), timers: checkpoint.timers, seq: checkpoint.seq };
   const [own, ...later] = stored.entries;
   if (own?.seq !== checkpoint.seq)
     throw new InvariantError(`The journal of ${stored.id} lacks the entry of its checkpoint, ${checkpoint.seq}.`);

@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scripts: PRODUCT,
   bench: PRODUCT,
   examples: PRODUCT,
-  test: [...PRODUCT, "scripts/", "examples/"],
+  test: [...PRODUCT, "scripts/", "examples/", "vitest.config.ts"],
   "": PRODUCT,
 };
 

@@ -6,6 +6,7 @@ import { checkReleased, checkStored, isBlocked, type VersionReport } from "./dep
 import { readReleased, releasedVersions, type ReleasedVersion } from "./deploy-check/released-versions.ts";
 import { printReleased, printStored, type ReleasedReport } from "./deploy-check/report.ts";
 import { EXIT, exitCodeFor, messageOf, openExisting } from "./existing-database.ts";
+import { assertVersionWritten } from "./machine-version.ts";
 import { progressTo } from "./output.ts";
 
 async function main(): Promise<number> {
@@ -15,6 +16,7 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return EXIT.fine;
   }
+  assertVersionWritten();
   // First, because a wrong address should not show only after the released versions.
   const database = given.database === null ? null : await open(given.database);
   try {

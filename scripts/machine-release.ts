@@ -1,9 +1,8 @@
 /** `npm run machine:release`: freezes what the working machine can reach, before its checkouts exist anywhere. */
-import { readFileSync } from "node:fs";
 import { MACHINE_HASH } from "../machines/version.ts";
 import { checkoutMachine } from "../machines/checkout.ts";
 import { assertUnreleased, fileOf, releasedVersions, writeReleased } from "./deploy-check/released-versions.ts";
-import { versionSource } from "./machine-version.ts";
+import { assertVersionWritten } from "./machine-version.ts";
 import { say } from "./output.ts";
 import { recordGraph } from "./reachable/record.ts";
 
@@ -21,9 +20,6 @@ try {
 
 /** Before the walk, which takes seconds. */
 function assertReleasable(): void {
-  const written = readFileSync(new URL("../machines/version.ts", import.meta.url), "utf8");
-  if (written !== versionSource()) {
-    throw new Error("machines/version.ts is not the hash of the machine's sources: run `npm run machine:version` first.");
-  }
+  assertVersionWritten();
   assertUnreleased(MACHINE_HASH, releasedVersions());
 }

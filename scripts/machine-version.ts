@@ -18,4 +18,10 @@ export function versionSource(): string {
   return `/** Made by \`npm run machine:version\`; stored with every checkout. */\nexport const MACHINE_HASH = "${machineHash()}";\n`;
 }
 
+/** An edited machine under an earlier one's name would be judged, and stored, as that one. */
+export function assertVersionWritten(): void {
+  if (readFileSync(new URL("version.ts", FOLDER), "utf8") === versionSource()) return;
+  throw new Error("machines/version.ts is not the hash of the machine's sources: run `npm run machine:version` first.");
+}
+
 if (process.argv[1]?.endsWith("machine-version.ts") === true) writeFileSync(new URL("version.ts", FOLDER), versionSource());

@@ -7,7 +7,7 @@ import type { MachineVersions, Migration } from "../../machines/released/registr
 import type { Database } from "../../persistence/connect.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { StoredCheckout } from "../../persistence/store.ts";
-import { assertFits, hydrateFitting } from "../../runtime/fit.ts";
+import { assertFits } from "../../runtime/fit.ts";
 import { revive } from "../../runtime/revival.ts";
 import { explain, judge, type Difference, type Judgement } from "./judgement.ts";
 
@@ -51,7 +51,6 @@ async function idsAfter(database: Database, after: string): Promise<readonly str
 function differenceOf(machine: CheckoutMachine, migration: Migration, stored: StoredCheckout): Difference | null {
   try {
     const checkpoint = { ...migration.state(stored.checkpoint), seq: stored.checkpoint.seq };
-    hydrateFitting(machine, checkpoint);
     const entries = stored.entries.map((entry) => ({ ...entry, ...migration.entry(entry) }));
     const { snapshot, timers } = revive(machine, { ...stored, checkpoint, entries });
     assertFits(snapshot, timers);

@@ -1,17 +1,22 @@
 /**
- * `npm run removals [-- PART OF A GUARD'S NAME OR NUMBER]`: takes out each check and each guard by itself, and runs the
- * test that must fail without it. Ends with 1 when one of them doesn't.
+ * `npm run removals [-- I16]`: takes out each check and each guard, or those of one invariant, by itself, and runs the test
+ * that must fail without it. Ends with 1 when one of them doesn't, and with 64 when nothing has that number.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { REMOVALS, type Removal } from "./removals.ts";
 
-const [part = ""] = process.argv.slice(2);
+const [number] = process.argv.slice(2);
+const isMeant = ({ invariant }: Removal) => number === undefined || invariant === number;
+if (!REMOVALS.some(isMeant)) {
+  process.stderr.write(`No removal is of ${number}. Name an invariant, e.g. \`npm run removals -- I16\`, or none for all.\n`);
+  process.exit(64);
+}
 let missed = 0;
 process.stdout.write("| invariant | taken out | then fails |\n|---|---|---|\n");
 for (const [index, removal] of REMOVALS.entries()) {
+  if (!isMeant(removal)) continue;
   const { invariant, guard, file, test, name } = removal;
-  if (!`${invariant} ${guard}`.includes(part)) continue;
   const failed = await failuresWithout(index, removal);
   if (failed === 0) missed++;
   const where = `\`${test}\`${name === undefined ? "" : ` › ${name}`}`;
@@ -25,7 +30,9 @@ async function failuresWithout(index: number, { test, name }: Removal): Promise<
     "vitest",
     "run",
     "-c",
-    "vitest.removals.config.ts",
+    "test/removals/vitest.config.ts",
+    "--root",
+    ".",
     "--reporter=json",
     test,
     ...(name === undefined ? [] : ["-t", name]),

@@ -7,21 +7,37 @@ import { runSeed, type SeedReport } from "./run-seed.ts";
 import { shrink } from "./shrink.ts";
 import { Tally } from "./tally.ts";
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "1000" },
-    from: { type: "string" },
-    seed: { type: "string" },
-    trace: { type: "boolean", default: false },
-    shrink: { type: "boolean", default: false },
-  },
-});
+const USAGE = `Usage: npm run simulate -- [--seeds N] [--from S]
+       npm run simulate -- --seed S [--trace] [--shrink]
+`;
+const { values } = readOptions();
 
 const PROGRESS_EVERY_MS = 5_000;
 const FAILURES_SHOWN = 20;
 const SEED_MAX = 2 ** 31;
 
 process.exitCode = values.seed === undefined ? await many() : await one(wholeOf("seed", values.seed));
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        seeds: { type: "string", default: "1000" },
+        from: { type: "string" },
+        seed: { type: "string" },
+        trace: { type: "boolean", default: false },
+        shrink: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n${USAGE}`);
+  process.exit(64);
+}
 
 async function one(seed: number): Promise<number> {
   const trace = values.trace ? { trace: (line: string) => process.stdout.write(`${line}\n`) } : {};
@@ -35,7 +51,7 @@ async function small(seed: number): Promise<SeedReport> {
   const { shoppers, nodes } = options.scenario;
   if (report.breaches.length === 0) return report;
   const faults = report.faultsStruck - options.leftOut.size;
-  process.stdout.write(`${tries} runs: it takes ${nodes} nodes, ${shoppers.length} shoppers and ${Math.max(0, faults)} faults\n`);
+  process.stdout.write(`${tries} runs: left are nodes: ${nodes}, shoppers: ${shoppers.length}, faults: ${Math.max(0, faults)}\n`);
   return values.trace ? runSeed(seed, { ...options, trace: (line) => process.stdout.write(`${line}\n`) }) : report;
 }
 
@@ -63,9 +79,6 @@ function listed(breaches: readonly string[]): string {
 }
 
 function wholeOf(name: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) {
-    process.stderr.write(`--${name} must be a whole number\n`);
-    process.exit(64);
-  }
+  if (!/^[1-9]\d{0,14}$/.test(text)) refuse(`--${name} must be a whole number from 1 on.`);
   return Number(text);
 }

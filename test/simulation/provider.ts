@@ -117,7 +117,7 @@ export class SimulatedProvider implements ProviderBehaviour {
     const hasPaid = isOpen && capture.amount === request.amount && !this.paidAt.has(executionContextId);
     if (hasPaid) this.paidAt.set(executionContextId, this.deps.clock.now());
     // Whoever closes the payment later, to settle, to expire or to undo it, asks for what was captured until then.
-    if (isOpen && this.deps.faults.strikes("event: never told")) return;
+    if (isOpen && this.deps.faults.strikes("event: never told", `(${capture.pspReference})`)) return;
     this.#tellOfCapture(request, capture);
   }
 

@@ -1,6 +1,6 @@
 /** What is tried in a run, drawn from its seed: nodes, shoppers with what they want, and what goes wrong. */
 import { seededChance, type Chance } from "../support/chance.ts";
-import { drawRates, type FaultRates } from "./faults.ts";
+import { drawRates, FAULT_KINDS, type FaultRates } from "./faults.ts";
 import { INSTRUMENTS, type Instrument } from "./provider.ts";
 
 export interface Scenario {
@@ -50,6 +50,19 @@ export function drawScenario(seed: number): Scenario {
     rates: drawRates(chance),
     faultsEndMs: FAULTS_END_MIN_MS + chance() * (FAULTS_END_MAX_MS - FAULTS_END_MIN_MS),
   };
+}
+
+/** In words, a line each, for the story of a run. */
+export function describe({ nodes, shoppers, rates }: Scenario): readonly string[] {
+  const kinds = FAULT_KINDS.filter((kind) => rates[kind] > 0);
+  return [
+    `nodes: ${nodes}; what may go wrong: ${kinds.join(", ") || "nothing"}`,
+    ...shoppers.map(({ name, cartId, cartVersion, instrument, copies, next }) => {
+      const wish =
+        next === null ? "" : `; then ${next.kind === "cancel" ? "cancels" : `pays again, and that ${next.instrument}`}`;
+      return `${name}: ${cartId} version ${cartVersion}${copies > 1 ? ", sent twice" : ""}; the payment ${instrument}${wish}`;
+    }),
+  ];
 }
 
 /** Each concern draws from a stream of its own, so that leaving something out of one changes no other. */

@@ -108,7 +108,7 @@ export class Shopper {
         trace(() => `${this.plan.name} ${what} at ${node.name}`);
         const value = await this.#within(ask(node)).catch((error: unknown) => codeOf(error));
         if (value !== null && typeof value !== "string") {
-          trace(() => `${this.plan.name} has an answer`);
+          trace(() => `${this.plan.name} has an answer${statusOf(value)}`);
           return { kind: "answered", value };
         }
         if (typeof value === "string") {
@@ -134,6 +134,15 @@ export class Shopper {
   #pause(ms: number): Promise<void> {
     return new Promise((resume) => this.world.clock.after(ms, resume));
   }
+}
+
+function statusOf(value: unknown): string {
+  const { answer, status } = value as {
+    readonly answer?: { readonly status: number; readonly body: string };
+    readonly status?: string;
+  };
+  if (answer === undefined) return status === undefined ? "" : `: ${status}`;
+  return `: ${answer.status} ${(JSON.parse(answer.body) as { readonly status?: string }).status ?? ""}`;
 }
 
 class NoAnswer extends Error {

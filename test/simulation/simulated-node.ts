@@ -1,6 +1,7 @@
 /** One node of the product: the real orchestrator and relay over ports that fail. It can be killed, and stand still for a while. */
 import { acquireLocks } from "../../runtime/acquire-locks.ts";
 import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
+import type { JournalEntry } from "../../persistence/store.ts";
 import type { ActorName } from "../../machines/step-inputs.ts";
 import { Orchestrator } from "../../runtime/orchestrator.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
@@ -71,9 +72,7 @@ export class SimulatedNode {
       isExclusive,
     });
     this.orchestrator.watch(({ executionContextId, entry }) =>
-      events.trace(
-        () => `${executionContextId} #${entry.seq} ${brief(entry.event.type)}: ${brief(entry.from ?? "")} -> ${brief(entry.to)}`,
-      ),
+      events.trace(() => `${executionContextId} #${entry.seq} ${brief(entry.event.type)}: ${wayOf(entry)}`),
     );
   }
 
@@ -82,6 +81,13 @@ export class SimulatedNode {
     await this.orchestrator.start();
     this.#relay.start();
   }
+}
+
+/** Where it led; of what stayed where it was, what it left. */
+function wayOf({ from, to, event }: JournalEntry): string {
+  const { pspReference } = (event["data"] ?? {}) as { readonly pspReference?: string };
+  const capture = pspReference === undefined ? "" : ` (${pspReference})`;
+  return from === to ? `stays in ${brief(to)}${capture}` : `${brief(from ?? "")} -> ${brief(to)}${capture}`;
 }
 
 /** Names as people say them. */

@@ -17,7 +17,7 @@ import { MemoryStore } from "./memory-store.ts";
 import type { NodeWorld } from "./node-world.ts";
 import type { Plant } from "./plant.ts";
 import { SimulatedProvider } from "./provider.ts";
-import { drawScenario, streamOf, type Scenario } from "./scenario.ts";
+import { describe, drawScenario, streamOf, type Scenario } from "./scenario.ts";
 import { Shopper } from "./shopper.ts";
 import { SimulatedBus } from "./simulated-bus.ts";
 import { SimulatedNode } from "./simulated-node.ts";
@@ -108,6 +108,7 @@ export class Simulation {
 
   /** True once all is at rest; false when it never comes to it. */
   async run(): Promise<boolean> {
+    for (const line of describe(this.scenario)) this.#trace(() => line);
     for (let count = 0; count < this.scenario.nodes; count++) this.#startNode();
     for (const shopper of this.shoppers) void shopper.shop();
     await this.clock.advance(this.scenario.faultsEndMs);

@@ -26,17 +26,23 @@ export class Tally {
     return [...FAULT_KINDS.filter((kind) => !this.#faults.has(kind)), ...COVERED.filter((what) => !this.#coverage.get(what))];
   }
 
-  summary(from: number): string {
+  /** In a line: runs, what is wrong, checkouts, time. */
+  headline(from: number): string {
     const { user, system } = process.cpuUsage(this.#began);
     const seconds = (user + system) / 1_000_000;
     const hours = (this.#virtualMs / 3_600_000).toFixed(1);
     const perMinute = Math.round((this.runs / seconds) * 60);
-    const table = (rows: ReadonlyMap<string, number>, names: readonly string[]) =>
-      names.map((name) => `  ${name.padEnd(36)} ${rows.get(name) ?? 0}\n`).join("");
     return (
       `${this.runs} seeds from ${from}: ${this.failures} wrong; ${this.#checkouts} checkouts, ${hours} virtual hours, ` +
-      `${seconds.toFixed(0)} s of one core, ${perMinute} seeds a minute\nfaults:\n${table(this.#faults, FAULT_KINDS)}met:\n${table(this.#coverage, COVERED)}`
+      `${seconds.toFixed(0)} s of one core, ${perMinute} seeds a minute`
     );
+  }
+
+  /** With how often each fault struck, and each situation was met. */
+  summary(from: number): string {
+    const table = (rows: ReadonlyMap<string, number>, names: readonly string[]) =>
+      names.map((name) => `  ${name.padEnd(36)} ${rows.get(name) ?? 0}\n`).join("");
+    return `${this.headline(from)}\nfaults:\n${table(this.#faults, FAULT_KINDS)}met:\n${table(this.#coverage, COVERED)}`;
   }
 }
 

@@ -1,8 +1,8 @@
 /** `npm run removals`: the tests as ever, with the removal of that number made in the file that it names, while it is loaded. */
 import { resolve } from "node:path";
 import { defineConfig, type Plugin } from "vitest/config";
-import { REMOVALS } from "./test/removals/removals.ts";
-import { GLOBAL_SETUP, SHARED } from "./vitest.config.ts";
+import { REMOVALS } from "./removals.ts";
+import { GLOBAL_SETUP, SHARED } from "../../vitest.config.ts";
 
 const removal = REMOVALS[Number(process.env["REMOVAL"])];
 if (removal === undefined) throw new Error("REMOVAL must be the number of a removal.");
