@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { PLANTED_BUGS } from "./plants.ts";
 import { breachesWith } from "./plants/measure.ts";
@@ -14,6 +15,12 @@ const QUICK = { restMaxMs: 600_000 };
 
 /** Enough to meet most kinds of faults, with one node and with several. */
 const CONTROL_SEEDS = [2, 3, 4, 5, 6, 8];
+
+test("the page tells of each planted bug", () => {
+  const page = readFileSync("docs/planted-bugs.md", "utf8");
+  for (const { name } of seen) expect(page).toContain(`| ${name} |`);
+  for (const { name } of harmless) expect(page).toContain(`- **${name}**`);
+});
 
 test("every planted bug that does harm has a seed that finds it", () => {
   expect(seen.length).toBeGreaterThanOrEqual(40);

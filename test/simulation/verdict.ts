@@ -1,6 +1,5 @@
 /** What is wrong with a run, a line each: with its checkouts one by one, and with all of them together. */
 import { breachesOf, recordBreaches } from "../../scripts/invariants/breaches.ts";
-import { isDeadline } from "../../runtime/engine.ts";
 import { evidenceOf } from "./evidence.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -35,15 +34,14 @@ function breachesOfCarts({ store }: Simulation): readonly string[] {
   return twice.map((cart) => `${cart} was bought twice`);
 }
 
-/** Who paid before the deadline gets the order, or is told why not: time alone takes it from nobody. */
+/** Who had paid when the provider was asked for the last time gets the order, unless it was cancelled or can't be had. */
 async function breachesOfDeadlines({ store, provider }: Simulation): Promise<readonly string[]> {
   const breaches = [...provider.paidAt].map(async ([id, paidAt]) => {
-    const hasExpired = (await store.events(id)).some(
-      ({ type, data }) => type === "checkout_rolled_back" && data["reason"] === "PAYMENT_EXPIRED",
-    );
+    const reason = (await store.events(id)).find(({ type }) => type === "checkout_rolled_back")?.data["reason"];
     const journal = await store.history(id, 0, Number.POSITIVE_INFINITY);
-    const deadline = journal.find(({ event }) => isDeadline(event.type))?.at ?? 0;
-    return hasExpired && paidAt < deadline ? [`${id} I25: it was paid in time, and expired`] : [];
+    const asked = journal.find(({ from, to }) => /settling/.test(from ?? "") && /asking|undoing/.test(to))?.at ?? 0;
+    const isLost = (reason === "PAYMENT_EXPIRED" || reason === "PAYMENT_DECLINED") && paidAt < asked;
+    return isLost ? [`${id} I25: it was paid in time, and rolled back for ${reason}`] : [];
   });
   return (await Promise.all(breaches)).flat();
 }
