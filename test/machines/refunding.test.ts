@@ -66,3 +66,9 @@ test("a refund that bounced before its reply came is made again after a wait, no
     retry: { delayMs: 1_000 },
   });
 });
+
+test("of several that were sent back, the one that came back most often says how long they wait", () => {
+  const once: OwedRefund = { ...owedFor(captureOf("psr_once"), "LATE"), round: 2, failedRefundIds: ["re_2"] };
+  const { retry } = after(refunding("running", [fresh, once, bounced]), done(fresh));
+  expect(retry.delayMs).toBeGreaterThan(HOURS / 2);
+});

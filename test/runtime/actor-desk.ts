@@ -45,7 +45,13 @@ export function setup(options: Bugs = {}) {
   const commits: PendingCommit[] = [];
   const stops: { reason: StopReason; unread: readonly Message[] }[] = [];
   const transitions: string[] = [];
-  const controls = { mayWrite: true, inbox: [] as InboxEvent[], answerFor: (_view: CheckoutView): StoredAnswer | null => null };
+  const loadInbox = async (): Promise<readonly InboxEvent[]> => controls.inbox;
+  const controls = {
+    mayWrite: true,
+    inbox: [] as InboxEvent[],
+    loadInbox,
+    answerFor: (_view: CheckoutView): StoredAnswer | null => null,
+  };
   const commit = ([one]: readonly Commit[]) =>
     new Promise<readonly CommitResult[]>((resolve) => {
       if (one === undefined) throw new Error("A batch has a commit.");
@@ -72,7 +78,7 @@ export function setup(options: Bugs = {}) {
         log: SILENT,
         counters,
         answerFor: (view) => controls.answerFor(view),
-        loadInbox: async () => controls.inbox,
+        loadInbox: () => controls.loadInbox(),
         onTransition: ({ entry }) => transitions.push(entry.to),
         onStop: (_actor, reason, unread) => stops.push({ reason, unread }),
       },

@@ -98,6 +98,18 @@ test.each([
   expect(() => revive(checkoutMachine, withEntry(stored(1), 3, change))).toThrow(InvariantError);
 });
 
+test("names the entry and the event where a replay differs", () => {
+  const changed = withEntry(stored(1), 3, { contextHash: "0123456789abcdef" });
+  expect(() => revive(checkoutMachine, changed)).toThrow(
+    / differs from its journal at entry 3 \(xstate\.done\.actor\.pinningFlags\): /,
+  );
+});
+
+test("believes an entry without a hash: it was migrated, and its context with it", () => {
+  const migrated = { ...stored(1), entries: stored(1).entries.map((entry) => ({ ...entry, contextHash: null })) };
+  expect(revive(checkoutMachine, migrated).seq).toBe(4);
+});
+
 test("refuses a journal with a gap, wherever it is", () => {
   for (const gap of [2, 3, 4]) {
     const whole = stored(1);
