@@ -1,11 +1,15 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Alone, one file after another: these watch a database's own statistics, who waits for whom, or how long something takes. */
-const QUIET = ["test/persistence/**/*.test.ts", "test/locking/**/*.test.ts", "test/faults/faulty-provider.test.ts"];
+/** Alone: it watches how long something takes. */
+const QUIET = ["test/faults/faulty-provider.test.ts"];
+
+/** One more than the two cores that they are meant for: some wait for servers, processes and timers. */
+const WORKERS = 3;
 
 /** What takes longest begins first, so that no worker ends with it while the other has nothing left. */
 const LONGEST = [
+  "test/simulation/simulation.test.ts",
   "test/paths/tours.test.ts",
   "test/faults/kill.test.ts",
   "test/service/rollback-table.test.ts",
@@ -47,7 +51,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: QUIET,
           // Each file has databases, directories and free ports of its own.
-          maxWorkers: 2,
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 0 },
         },
       },

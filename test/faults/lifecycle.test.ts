@@ -6,7 +6,7 @@ import { exampleRequest, initiate } from "../../scripts/demo/client.ts";
 import { describeOn } from "../support/server.ts";
 import { embeddedHome, postgresHome, type ServiceHome } from "../support/service-process.ts";
 
-const CHECKOUTS = 12;
+const CHECKOUTS = 6;
 const CLIENT_WAIT_SECONDS = 25;
 const TIMEOUT_MS = 90_000;
 
