@@ -5,17 +5,12 @@ import { readArguments, USAGE, type DatabaseChoice, type DeployCheckArguments } 
 import { checkReleased, checkStored, isBlocked, type VersionReport } from "./deploy-check/check.ts";
 import { readReleased, releasedVersions, type ReleasedVersion } from "./deploy-check/released-versions.ts";
 import { printReleased, printStored, type ReleasedReport } from "./deploy-check/report.ts";
-import { EXIT, exitCodeFor, messageOf, openExisting } from "./existing-database.ts";
+import { openExisting } from "./existing-database.ts";
 import { assertVersionWritten } from "./machine-version.ts";
 import { progressTo } from "./output.ts";
+import { EXIT, runScript } from "./run-script.ts";
 
-async function main(): Promise<number> {
-  const given = readOrExplain();
-  if (given === null) return EXIT.usage;
-  if (given === "help") {
-    process.stdout.write(USAGE);
-    return EXIT.fine;
-  }
+async function run(given: DeployCheckArguments): Promise<number> {
   assertVersionWritten();
   // First, because a wrong address should not show only after the released versions.
   const database = given.database === null ? null : await open(given.database);
@@ -52,27 +47,10 @@ function codeFor(reports: readonly VersionReport[]): number {
   return isBlocked(reports) ? EXIT.found : EXIT.fine;
 }
 
-function readOrExplain(): DeployCheckArguments | "help" | null {
-  try {
-    return readArguments(process.argv.slice(2)) ?? "help";
-  } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n\n${USAGE}`);
-    return null;
-  }
-}
-
 function open(choice: DatabaseChoice): Promise<Database> {
   return openExisting(
     choice.kind === "postgres" ? { databaseUrl: choice.url, dataDir: "" } : { databaseUrl: null, dataDir: choice.directory },
   );
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`The check did not finish: ${messageOf(error)}\n`);
-    process.exitCode = exitCodeFor(error);
-  },
-);
+await runScript({ usage: USAGE, readArguments, run, failure: "The check did not finish" });

@@ -5,19 +5,14 @@ import { loadConfig } from "../server/config.ts";
 import { systemClock as clock, systemIds as ids } from "../server/system-ports.ts";
 import { SimulatedProvider } from "../services/provider-simulator.ts";
 import { reconcile } from "../services/reconciliation.ts";
-import { EXIT, exitCodeFor, messageOf, openExisting } from "./existing-database.ts";
+import { openExisting } from "./existing-database.ts";
 import { progressTo } from "./output.ts";
 import { readArguments, USAGE, type ReconcileArguments } from "./reconcile/arguments.ts";
 import { deliver, moneyBooks } from "./reconcile/books.ts";
 import { printJson, printReport } from "./reconcile/report.ts";
+import { EXIT, runScript } from "./run-script.ts";
 
-async function main(): Promise<number> {
-  const given = readOrExplain();
-  if (given === null) return EXIT.usage;
-  if (given === "help") {
-    process.stdout.write(USAGE);
-    return EXIT.fine;
-  }
+async function run(given: ReconcileArguments): Promise<number> {
   const database = await openExisting(loadConfig(process.env));
   try {
     return await compare(database, given);
@@ -42,21 +37,4 @@ async function compare(database: Database, { isJson, isDelivering, settleMs }: R
   return result.differences.length === 0 ? EXIT.fine : EXIT.found;
 }
 
-function readOrExplain(): ReconcileArguments | "help" | null {
-  try {
-    return readArguments(process.argv.slice(2)) ?? "help";
-  } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n\n${USAGE}`);
-    return null;
-  }
-}
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`The books can't be compared: ${messageOf(error)}\n`);
-    process.exitCode = exitCodeFor(error);
-  },
-);
+await runScript({ usage: USAGE, readArguments, run, failure: "The books can't be compared" });

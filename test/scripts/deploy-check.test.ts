@@ -8,8 +8,8 @@ import { checkReleased, isBlocked, type VersionReport } from "../../scripts/depl
 import type { ReleasedGraph } from "../../scripts/deploy-check/released-versions.ts";
 import { lineOf } from "../../scripts/deploy-check/report.ts";
 import { recordGraph } from "../../scripts/reachable/record.ts";
-import { configAt } from "../support/machine-mutants.ts";
-import { changedMachine, machineWithRenamedState, RENAMING } from "../support/renamed-state.ts";
+import { changedMachine, configAt } from "../support/machine-mutants.ts";
+import { machineWithRenamedState, RENAMING } from "../support/renamed-state.ts";
 
 const RELEASED = "released-hash";
 

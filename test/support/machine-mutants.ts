@@ -1,5 +1,6 @@
 /** Machines that differ from the real one in one place: its configuration is copied, changed and built again. */
 import { createMachine, type AnyStateMachine, type AnyStateNode } from "xstate";
+import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import { arrowsFrom } from "../../machines/contraction.ts";
 
 /** A state's configuration, as far as the mutations look into it. */
@@ -20,6 +21,11 @@ export function mutant(machine: AnyStateMachine, change: (root: NodeConfig) => v
   const root = copied(machine.config) as NodeConfig;
   change(root);
   return createMachine(root as Parameters<typeof createMachine>[0]);
+}
+
+/** The checkout's machine after `change` was made to a copy of its configuration, with its guards, actions and actors. */
+export function changedMachine(change: (root: NodeConfig) => void): CheckoutMachine {
+  return mutant(checkoutMachine, change).provide(checkoutMachine.implementations as never) as AnyStateMachine as CheckoutMachine;
 }
 
 export function configAt(root: NodeConfig, path: readonly string[]): NodeConfig {

@@ -1,12 +1,7 @@
 /** A later machine whose third step has another name, and the migration that its author would have to write. */
-import type { AnyStateMachine } from "xstate";
-import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
+import type { CheckoutMachine } from "../../machines/checkout.ts";
 import type { Migration } from "../../machines/released/registry.ts";
-import { mutant, renameState, type NodeConfig } from "./machine-mutants.ts";
-
-export function changedMachine(change: (root: NodeConfig) => void): CheckoutMachine {
-  return mutant(checkoutMachine, change).provide(checkoutMachine.implementations as never) as AnyStateMachine as CheckoutMachine;
-}
+import { changedMachine, renameState } from "./machine-mutants.ts";
 
 export function machineWithRenamedState(): CheckoutMachine {
   return changedMachine((root) => renameState(root, ["PROCESSING", "STEP_3"], "STEP_THREE"));

@@ -4,8 +4,8 @@ import { checkoutMachine } from "../../../machines/checkout.ts";
 import { NO_RETRY, type CheckoutContext, type Payment } from "../../../machines/context.ts";
 import { amountDue, paymentAfter } from "../../../machines/payment.ts";
 import { toUndo } from "../../../machines/shapes.ts";
-import { configAt } from "../../support/machine-mutants.ts";
-import { changedMachine, machinePlant, type PlantedBug } from "./planted-bug.ts";
+import { changedMachine, configAt } from "../../support/machine-mutants.ts";
+import { machinePlant, type PlantedBug } from "./planted-bug.ts";
 
 const ignoresLateSuccess: PlantedBug = {
   name: "a late success is ignored",

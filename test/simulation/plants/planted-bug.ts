@@ -1,6 +1,5 @@
 /** A bug of our own making, to find out whether the simulator would find one of somebody else's. */
-import { checkoutMachine, type CheckoutMachine } from "../../../machines/checkout.ts";
-import { mutant, type NodeConfig } from "../../support/machine-mutants.ts";
+import type { CheckoutMachine } from "../../../machines/checkout.ts";
 import type { MemoryStore } from "../memory-store.ts";
 import type { Plant } from "../plant.ts";
 import type { NodeWorld } from "../node-world.ts";
@@ -36,12 +35,6 @@ export function memoryOf({ store }: NodeWorld): MemoryStore {
 export function machinePlant(build: () => CheckoutMachine): () => Plant {
   let plant: Plant | null = null;
   return () => (plant ??= { machine: build() });
-}
-
-/** The checkout's machine after `change` was made to a copy of its configuration. */
-export function changedMachine(change: (root: NodeConfig) => void): CheckoutMachine {
-  const changed = mutant(checkoutMachine, change);
-  return changed.provide(checkoutMachine.implementations as never) as unknown as CheckoutMachine;
 }
 
 // What a method takes is known where it is replaced; here it can be any.

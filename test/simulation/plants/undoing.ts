@@ -3,8 +3,8 @@ import { assign } from "xstate";
 import { checkoutMachine } from "../../../machines/checkout.ts";
 import { UNDO_ORDER, type UndoName } from "../../../machines/context.ts";
 import { toUndo } from "../../../machines/shapes.ts";
-import { configAt, type NodeConfig } from "../../support/machine-mutants.ts";
-import { changedMachine, machinePlant, type PlantedBug } from "./planted-bug.ts";
+import { changedMachine, configAt, type NodeConfig } from "../../support/machine-mutants.ts";
+import { machinePlant, type PlantedBug } from "./planted-bug.ts";
 
 const ROLLEDBACK = "#checkout.ROLLEDBACK";
 const DEFERRED = "#checkout.PROCESSING.undoing.deferred";
