@@ -79,6 +79,9 @@ test("the time to wake is written when it changes, and when there is none any mo
   const running: ActorState = { ...initial, snapshot: started.decision.snapshot, seq: 2 };
   const backingOff = commitAfter(running, failed("pinningFlags", DOWN));
   expect(backingOff.commit.wakeAt).toBe(AT + 100);
+  const fiftieth = commitAfter({ ...running, seq: 49 }, failed("pinningFlags", DOWN));
+  expect(fiftieth.commit.checkpoint?.timers).toEqual(fiftieth.decision.timers);
+  expect(Object.values(fiftieth.decision.timers)).toEqual([AT + 100]);
   const waiting: ActorState = { ...running, snapshot: backingOff.decision.snapshot, timers: backingOff.decision.timers, seq: 3 };
   const [timer] = Object.keys(waiting.timers);
   expect(commitAfter(waiting, { type: timer ?? "" }).commit.wakeAt).toBeNull();
