@@ -60,7 +60,7 @@ test.each(
 )("%s can be stopped: each of its calls has the signal", async (_, step) => {
   const { signal } = new AbortController();
   const calls = (await callsOf(step, signal)).filter(({ name }) => !READS.has(name));
-  for (const call of calls) expect(call, call.name).toMatchObject({ signal });
+  for (const call of calls) expect(call, `${call.name} has the signal`).toMatchObject({ signal });
   if (step.id !== "undo:lineItemsUpdatedEvent") expect(calls.length).toBeGreaterThan(0);
 });
 
