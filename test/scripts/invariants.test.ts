@@ -129,6 +129,14 @@ const CHANGES: readonly Change[] = [
     what: "the order was never paid",
     changed: () => ({ ...confirmed, ledger: confirmed.ledger.filter(({ credit }) => credit !== "ORDER") }),
   },
+  {
+    invariant: "I7",
+    what: "the provider took money that the ledger doesn't have",
+    changed: () => {
+      const captures = rolledBack.books?.captures ?? [];
+      return withBooks(rolledBack, { captures: [...captures, { ...only(captures), pspReference: "psr_unheard" }] });
+    },
+  },
   { invariant: "I8", what: "two attempts have one id", changed: () => withReply("att_1", "att_1") },
   { invariant: "I8", what: "it can still be paid", changed: () => withBooks(confirmed, { open: ["att_9"] }) },
   {
