@@ -26,6 +26,8 @@ export interface ActorRegistryDeps {
   readonly lockKeeper: Pick<LockKeeper, "hold" | "release">;
   readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
   readonly onEvents: () => void;
+  /** In journal entries, 50 unless told: no fold is longer. */
+  readonly checkpointEvery?: number | undefined;
 }
 
 export class ActorRegistry {
@@ -132,7 +134,7 @@ export class ActorRegistry {
   }
 
   private add(id: string, state: ActorState): CheckoutActor {
-    const { machine, clock, ids, log, counters, answerFor, store } = this.deps;
+    const { machine, clock, ids, log, counters, answerFor, store, checkpointEvery } = this.deps;
     const actor = new CheckoutActor(
       id,
       {
@@ -142,6 +144,7 @@ export class ActorRegistry {
         log,
         counters,
         answerFor,
+        checkpointEvery,
         committer: this.committer,
         loadInbox: (contextId) => store.unconsumed(contextId),
         onTransition: (notice, view, answer) => {

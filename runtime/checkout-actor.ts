@@ -25,6 +25,8 @@ export interface ActorDeps {
   readonly ids: Ids;
   readonly log: Log;
   readonly counters: Counters;
+  /** In journal entries, 50 unless told: no fold is longer. */
+  readonly checkpointEvery?: number | undefined;
   /** The client's answer for a state that first waits for payment or ends; null for every other state. */
   readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
   readonly loadInbox: (id: string) => Promise<readonly InboxEvent[]>;
@@ -181,7 +183,7 @@ export class CheckoutActor {
   }
 
   private async apply(decision: Decision, event: StampedEvent, consumes: readonly InboxKey[]): Promise<void> {
-    const { machine, ids, committer, counters } = this.deps;
+    const { machine, ids, committer, counters, checkpointEvery } = this.deps;
     const view = viewOf(decision.snapshot, this.state.seq + 1);
     const answer = this.state.isAnswered ? null : this.deps.answerFor(view);
     const commit = commitOf(machine, {
@@ -193,6 +195,7 @@ export class CheckoutActor {
       answer,
       consumes,
       isPassivating: this.canLeave(decision),
+      checkpointEvery,
     });
     const result = await committer.commit(commit);
     if (this.isStopped) return;

@@ -74,6 +74,8 @@ export interface OrchestratorDeps {
   readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
   /** New events may be in the outbox. */
   readonly onEvents: () => void;
+  /** In journal entries, 50 unless told: no fold is longer. */
+  readonly checkpointEvery?: number | undefined;
   /** Checkouts in memory at once. */
   readonly residentMax: number;
   /** True when the database provably has this one process: what an earlier process held is free at once. */

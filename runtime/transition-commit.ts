@@ -15,7 +15,7 @@ import {
   type Timers,
 } from "./engine.ts";
 
-/** No fold is longer than this. */
+/** In journal entries. */
 const CHECKPOINT_EVERY = 50;
 
 /** What an actor knows of its checkout. */
@@ -41,11 +41,23 @@ export interface Transition {
   readonly consumes: readonly InboxKey[];
   /** Nothing is left to do here for now: the commit gives the checkout up. */
   readonly isPassivating: boolean;
+  /** In journal entries, 50 unless told: no fold is longer. */
+  readonly checkpointEvery?: number | undefined;
 }
 
 /** InvariantError when the transition breaks an invariant: then nothing of it may be written. */
 export function commitOf(machine: CheckoutMachine, transition: Transition): Commit {
-  const { id, commitId, before, decision, event, answer, consumes, isPassivating } = transition;
+  const {
+    id,
+    commitId,
+    before,
+    decision,
+    event,
+    answer,
+    consumes,
+    isPassivating,
+    checkpointEvery = CHECKPOINT_EVERY,
+  } = transition;
   const seq = before.seq + 1;
   const [earlier, view] = [viewOf(before.snapshot, before.seq), viewOf(decision.snapshot, seq)];
   const wakeAt = earliest(decision.timers);
@@ -72,7 +84,7 @@ export function commitOf(machine: CheckoutMachine, transition: Transition): Comm
     events: decision.emitted,
     ...(wakeAt === earliest(before.timers) ? {} : { wakeAt }),
     ...(isPassivating ? { passivate: true } : {}),
-    ...(isPassivating || seq % CHECKPOINT_EVERY === 0
+    ...(isPassivating || seq % checkpointEvery === 0
       ? { checkpoint: { snapshot: dehydrate(machine, decision.snapshot), timers: decision.timers } }
       : {}),
     ...(answer === null ? {} : { answer }),

@@ -8,6 +8,11 @@ type Meets = (entry: JournalEntry) => boolean;
 const arrives = (type: string, place: RegExp): Meets => {
   return ({ event, from }) => event.type === type && place.test(from ?? "");
 };
+/** Of the payment groups that were created. */
+const timingsOf = (event: JournalEntry["event"]): readonly string[] => {
+  const output = event["output"] as { readonly paymentGroups?: readonly { readonly paymentTiming: string }[] } | undefined;
+  return (output?.paymentGroups ?? []).map(({ paymentTiming }) => paymentTiming);
+};
 const SUCCESS = "payment_collection_requirement_success";
 
 const ENTRIES: Readonly<Record<string, Meets>> = {
@@ -32,6 +37,11 @@ const ENTRIES: Readonly<Record<string, Meets>> = {
   "refund tried again": ({ from, to }) => /refunding\.backingOff/.test(from ?? "") && /refunding\.running/.test(to),
   "late money given back": ({ event, from }) => /ROLLEDBACK\.refunding/.test(from ?? "") && "output" in event,
   "second capture given back": ({ event, from }) => /COMPLETED\.refunding/.test(from ?? "") && "output" in event,
+  "refunded by hand": ({ event, from }) =>
+    event.type === "RESOLVE" && event["pspReference"] !== null && /refunding/.test(from ?? ""),
+  "undone by hand": ({ event, from }) => event.type === "RESOLVE" && event["undo"] !== null && /deferred/.test(from ?? ""),
+  "some is paid later": ({ event }) => timingsOf(event).includes("LATER") && timingsOf(event).includes("NOW"),
+  "all is paid later": ({ event }) => timingsOf(event).length > 0 && !timingsOf(event).includes("NOW"),
   "confirmation tried again": ({ from, to }) => /confirming\.backingOff/.test(from ?? "") && to.endsWith("running"),
 };
 
@@ -46,6 +56,7 @@ const TOLD = [
   "told PAYMENT_NOT_EXPECTED",
   "told RETRY_SCHEDULED",
   "told NO_ANSWER",
+  "resolved by hand",
 ] as const;
 const STATE = [
   "completed",

@@ -1,5 +1,7 @@
 /** The participants of a checkout in memory, by their contracts (steps/services.ts). They can be copied while a checkout stands still. */
+import type { PaymentGroup } from "../../machines/context.ts";
 import type { Clock } from "../../steps/ports.ts";
+import type { RequestedLineItem } from "../../steps/request.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
 import { EffectBook } from "./effect-book.ts";
 import { FakePayments } from "./fake-payments.ts";
@@ -33,12 +35,7 @@ function servicesOver(clock: Pick<Clock, "now">, effects: EffectBook, payments: 
     paymentGroups: {
       createPaymentGroup: async (call) =>
         effects.perform("createPaymentGroup", call, () => ({
-          paymentGroups: [...new Set(call.lineItems.map(({ sellerId }) => sellerId))].map((sellerId) => ({
-            paymentGroupId: `pg_${sellerId}_${call.executionContextId}`,
-            lineItemRefs: call.lineItems.filter((item) => item.sellerId === sellerId).map(({ ref }) => ref),
-            sellerId,
-            paymentTiming: "NOW" as const,
-          })),
+          paymentGroups: paymentGroupsOf(call.lineItems, call.executionContextId),
         })),
       undoCreatePaymentGroup: async (call) => effects.undo("createPaymentGroup", call),
       lockPaymentGroups: async (call) => {
@@ -111,4 +108,17 @@ function servicesOver(clock: Pick<Clock, "now">, effects: EffectBook, payments: 
       },
     },
   };
+}
+
+/** By seller and timing. */
+function paymentGroupsOf(lineItems: readonly RequestedLineItem[], executionContextId: string): readonly PaymentGroup[] {
+  const isOne = (item: RequestedLineItem) => (other: RequestedLineItem) =>
+    other.sellerId === item.sellerId && other.paymentTiming === item.paymentTiming;
+  const firsts = lineItems.filter((item, place) => lineItems.findIndex(isOne(item)) === place);
+  return firsts.map((item, place) => ({
+    paymentGroupId: `pg_${place + 1}_${executionContextId}`,
+    lineItemRefs: lineItems.filter(isOne(item)).map(({ ref }) => ref),
+    sellerId: item.sellerId,
+    paymentTiming: item.paymentTiming,
+  }));
 }

@@ -12,7 +12,9 @@ export const FAULT_RATES_MAX = {
   "participant: request lost": 0.06,
   "participant: reply lost": 0.06,
   "participant: slow": 0.03,
+  "participant: never answers": 0.02,
   "participant: refuses": 0.02,
+  "participant: down": 0.02,
   "locks: down": 0.1,
   "locks: flushed": 0.02,
   "bus: publication lost": 0.1,
@@ -31,11 +33,12 @@ export type FaultKind = keyof typeof FAULT_RATES_MAX;
 export const FAULT_KINDS = Object.keys(FAULT_RATES_MAX) as FaultKind[];
 export type FaultRates = Readonly<Record<FaultKind, number>>;
 
-/** Of a kind that ends a node or stops it for long, at most so many in a run: a checkout that crashes six nodes is parked. */
+/** Of a kind that stops something for long, at most so many in a run: a checkout that crashes six nodes is parked. */
 const TIMES_MAX: Partial<Record<FaultKind, number>> = {
   "node: killed before a call": 2,
   "node: killed after a call": 2,
   "node: paused": 3,
+  "participant: down": 2,
 };
 
 /** Each kind is off in about half of all runs: a run with few kinds goes deeper into each. */

@@ -7,6 +7,7 @@ import type { Log } from "../../runtime/telemetry.ts";
 import type { Clock, Ids } from "../../steps/ports.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
 import type { Faults } from "./faults.ts";
+import type { Traffic } from "./traffic.ts";
 
 export interface NodeWorld {
   readonly store: Store;
@@ -19,4 +20,5 @@ export interface NodeWorld {
   readonly policy: CheckoutPolicy;
   readonly isExclusive: boolean;
   readonly faults: Faults;
+  readonly traffic: Traffic;
 }

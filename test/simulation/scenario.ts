@@ -7,6 +7,8 @@ export interface Scenario {
   readonly nodes: number;
   readonly shoppers: readonly ShopperPlan[];
   readonly rates: FaultRates;
+  /** Somebody looks after what needs attention, so long after it does. Null: nobody. */
+  readonly operatorAfterMs: number | null;
   /** When faults end; then everything has to come to rest. */
   readonly faultsEndMs: number;
 }
@@ -19,6 +21,8 @@ export interface ShopperPlan {
   readonly cartVersion: number;
   readonly idempotencyKey: string;
   readonly instrument: Instrument;
+  /** How many of the two line items, each of another seller, are paid later; with both there is nothing to pay. */
+  readonly paidLater: number;
   /** Sends the same request so often at once, and each of them again until it is answered. */
   readonly copies: number;
   readonly next: NextWish | null;
@@ -37,6 +41,7 @@ const NODES_MAX = 3;
 const SHOPPERS_MAX = 4;
 const START_MAX_MS = 8_000;
 const WISH_MAX_MS = 25_000;
+const OPERATOR_MAX_MS = 5_000;
 const IMPATIENT_MAX_MS = 1_500;
 const FAULTS_END_MIN_MS = 15_000;
 const FAULTS_END_MAX_MS = 60_000;
@@ -48,19 +53,22 @@ export function drawScenario(seed: number): Scenario {
     nodes: 1 + whole(chance, NODES_MAX),
     shoppers: Array.from({ length: count }, (_, place) => drawShopper(chance, place + 1, count)),
     rates: drawRates(chance),
+    operatorAfterMs: chance() < 0.5 ? null : Math.floor(chance() * OPERATOR_MAX_MS),
     faultsEndMs: FAULTS_END_MIN_MS + chance() * (FAULTS_END_MAX_MS - FAULTS_END_MIN_MS),
   };
 }
 
 /** In words, a line each, for the story of a run. */
-export function describe({ nodes, shoppers, rates }: Scenario): readonly string[] {
+export function describe({ nodes, shoppers, rates, operatorAfterMs }: Scenario): readonly string[] {
   const kinds = FAULT_KINDS.filter((kind) => rates[kind] > 0);
   return [
     `nodes: ${nodes}; what may go wrong: ${kinds.join(", ") || "nothing"}`,
-    ...shoppers.map(({ name, cartId, cartVersion, instrument, copies, next }) => {
+    ...(operatorAfterMs === null ? [] : [`an operator looks after what needs attention, ${operatorAfterMs} ms later`]),
+    ...shoppers.map(({ name, cartId, cartVersion, instrument, paidLater, copies, next }) => {
       const wish =
         next === null ? "" : `; then ${next.kind === "cancel" ? "cancels" : `pays again, and that ${next.instrument}`}`;
-      return `${name}: ${cartId} version ${cartVersion}${copies > 1 ? ", sent twice" : ""}; the payment ${instrument}${wish}`;
+      const later = paidLater === 0 ? "" : `, ${paidLater} of 2 items paid later`;
+      return `${name}: ${cartId} version ${cartVersion}${later}${copies > 1 ? ", sent twice" : ""}; the payment ${instrument}${wish}`;
     }),
   ];
 }
@@ -85,6 +93,7 @@ function drawShopper(chance: Chance, place: number, count: number): ShopperPlan 
     cartVersion: 1 + whole(chance, 2),
     idempotencyKey: `key_${place}`,
     instrument: pick(chance, INSTRUMENTS),
+    paidLater: pick(chance, [0, 0, 0, 0, 0, 0, 1, 1, 2]),
     copies: chance() < 0.25 ? 2 : 1,
     next:
       next < 0.5

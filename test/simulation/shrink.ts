@@ -45,7 +45,7 @@ export async function shrink(seed: number, planted: Pick<SimulationOptions, "pla
 
 /** Each is smaller by one thing. */
 function* simpler(scenario: Scenario): Generator<Scenario> {
-  const { shoppers, nodes, rates } = scenario;
+  const { shoppers, nodes, rates, operatorAfterMs } = scenario;
   if (shoppers.length > 1) for (const one of shoppers) yield { ...scenario, shoppers: shoppers.filter((other) => other !== one) };
   if (nodes > 1) yield { ...scenario, nodes: nodes - 1 };
   for (const one of shoppers) {
@@ -54,7 +54,9 @@ function* simpler(scenario: Scenario): Generator<Scenario> {
       shoppers: shoppers.map((other) => (other === one ? { ...one, ...change } : other)),
     });
     if (one.copies > 1) yield without({ copies: 1 });
+    if (one.paidLater > 0) yield without({ paidLater: 0 });
     if (one.next !== null) yield without({ next: null });
   }
+  if (operatorAfterMs !== null) yield { ...scenario, operatorAfterMs: null };
   for (const [kind, rate] of Object.entries(rates)) if (rate > 0) yield { ...scenario, rates: { ...rates, [kind]: 0 } };
 }

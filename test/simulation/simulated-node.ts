@@ -15,6 +15,9 @@ import type { NodeWorld } from "./node-world.ts";
 import type { Plant } from "./plant.ts";
 import { unreliable, type Way } from "./unreliable.ts";
 
+/** Journals here are short: so there is one in the middle of most. */
+const CHECKPOINT_EVERY = 7;
+
 export interface NodeEvents {
   readonly trace: (what: () => string) => void;
   readonly onKill: (node: SimulatedNode) => void;
@@ -36,17 +39,18 @@ export class SimulatedNode {
     plant: Plant,
   ) {
     const { life, counters } = this;
-    const { faults, ids, log, policy, isExclusive } = world;
+    const { faults, traffic, ids, log, policy, isExclusive } = world;
     const clock = life.clock(world.clock);
     const way = {
       faults,
+      traffic,
       life,
       clock: world.clock,
       node: name,
       onKill: () => events.onKill(this),
       onPause: () => events.onPause(this),
     };
-    const reached = unreliable(world.store, { ...way, site: "store" });
+    const reached = unreliable(world.store, { ...way, site: "store", port: "store" });
     const store = plant.store?.(reached) ?? reached;
     const services = unreliableServices(world.services, { ...way, site: "participant" });
     const requests = { load: async (id: string) => (await store.loadRequest(id)) as CheckoutRequest };
@@ -68,6 +72,7 @@ export class SimulatedNode {
       policy,
       answerFor,
       onEvents: () => this.#relay.kick(),
+      checkpointEvery: CHECKPOINT_EVERY,
       residentMax: 1_000,
       isExclusive,
     });
@@ -100,8 +105,11 @@ function brief(name: string): string {
     .replace(/^payment_collection_requirement_/, "payment ");
 }
 
-function unreliableServices(services: CheckoutServices, way: Way): CheckoutServices {
-  const wrapped = Object.entries(services).map(([name, service]) => [name, unreliable(service as object, way)]);
+function unreliableServices(services: CheckoutServices, way: Omit<Way, "port">): CheckoutServices {
+  const wrapped = Object.entries(services).map(([name, service]) => [
+    name,
+    unreliable(service as object, { ...way, port: name }),
+  ]);
   return Object.fromEntries(wrapped) as CheckoutServices;
 }
 

@@ -14,6 +14,7 @@ import { FakePayments } from "./fake-payments.ts";
 import { Faults, type FaultKind } from "./faults.ts";
 import { MemoryLocks } from "./memory-locks.ts";
 import { MemoryStore } from "./memory-store.ts";
+import { Operator } from "./operator.ts";
 import type { NodeWorld } from "./node-world.ts";
 import type { Plant } from "./plant.ts";
 import { SimulatedProvider } from "./provider.ts";
@@ -21,6 +22,7 @@ import { describe, drawScenario, streamOf, type Scenario } from "./scenario.ts";
 import { Shopper } from "./shopper.ts";
 import { SimulatedBus } from "./simulated-bus.ts";
 import { SimulatedNode } from "./simulated-node.ts";
+import { Traffic } from "./traffic.ts";
 import { notAskedYet } from "./undo-watch.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -67,6 +69,8 @@ export class Simulation {
   readonly scenario: Scenario;
   readonly provider: SimulatedProvider;
   readonly #locks = new MemoryLocks(this.clock);
+  readonly #traffic = new Traffic();
+  readonly #operator: Operator | null = null;
   readonly #world: NodeWorld;
   readonly #chance: Chance;
   readonly #began = this.clock.now();
@@ -98,12 +102,16 @@ export class Simulation {
     const world = {
       clock,
       anyNode: () => this.#anyNode(),
-      findCheckout: (key: string) => this.store.rows.find(({ idempotencyKey }) => idempotencyKey === key)?.id ?? null,
       trace: this.#trace,
       count: (what: string) => this.count(what),
       complain: (what: string) => void this.troubles.push(what),
     };
-    this.shoppers = this.scenario.shoppers.map((plan) => new Shopper(plan, world));
+    const findCheckout = (key: string) => this.store.rows.find(({ idempotencyKey }) => idempotencyKey === key)?.id ?? null;
+    this.shoppers = this.scenario.shoppers.map((plan) => new Shopper(plan, { ...world, findCheckout }));
+    const { operatorAfterMs } = this.scenario;
+    if (operatorAfterMs !== null) {
+      this.#operator = new Operator({ ...world, participants: this.participants, traffic: this.#traffic }, operatorAfterMs);
+    }
   }
 
   /** True once all is at rest; false when it never comes to it. */
@@ -114,6 +122,7 @@ export class Simulation {
     await this.clock.advance(this.scenario.faultsEndMs);
     this.#trace(() => "no more faults");
     this.faults.end();
+    this.#traffic.endOutages();
     for (const { life } of this.nodes) life.resume();
     return this.clock.runUntil(() => this.#isAtRest(), this.options.restMaxMs ?? REST_MAX_MS);
   }
@@ -160,6 +169,7 @@ export class Simulation {
       // An embedded database has one process: what an earlier one held is free at once.
       isExclusive: this.scenario.nodes === 1,
       faults,
+      traffic: this.#traffic,
     };
   }
 
@@ -181,6 +191,7 @@ export class Simulation {
     node.orchestrator.watch((notice) => {
       const trouble = notAskedYet(notice, this.participants.effects);
       if (trouble !== null) this.troubles.push(trouble);
+      this.#operator?.hear(notice);
     });
     this.#trace(() => `${name} starts`);
     node.start().catch(() => this.#kill(node));
@@ -233,7 +244,8 @@ export class Simulation {
   }
 
   #isAtRest(): boolean {
-    if (this.provider.outstanding > 0 || this.shoppers.some(({ isDone }) => !isDone)) return false;
+    if (this.provider.outstanding > 0 || (this.#operator?.outstanding ?? 0) > 0) return false;
+    if (this.shoppers.some(({ isDone }) => !isDone)) return false;
     return this.store.isAtRest();
   }
 

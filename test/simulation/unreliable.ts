@@ -3,10 +3,14 @@ import { TerminalError, TransientError } from "../../machines/errors.ts";
 import type { Clock } from "../../steps/ports.ts";
 import type { FaultKind, Faults } from "./faults.ts";
 import type { Life } from "./life.ts";
+import type { Traffic } from "./traffic.ts";
 
 export interface Way {
   /** Which faults can happen on it. */
   readonly site: "store" | "participant";
+  /** Who is asked. */
+  readonly port: string;
+  readonly traffic: Traffic;
   /** Whose way it is. */
   readonly node: string;
   /** The world's clock: a request travels on, whatever becomes of its node. */
@@ -18,6 +22,8 @@ export interface Way {
   readonly onPause: () => void;
 }
 
+/** A connection that fell, a call that was given up, a server that stops. */
+const FOREIGN_CODES = [{ code: "ECONNRESET" }, { name: "AbortError" }, { code: "57P01" }];
 /** What a node does all the time, whether there is a checkout or not: to end it there finds nothing out. */
 const ROUTINE: ReadonlySet<string> = new Set(["claimRunnable", "owned", "unpublished", "heartbeat", "endOtherLeases"]);
 /** Most calls take no time that matters; the others are apart enough for everything else to come between. */
@@ -25,6 +31,8 @@ const QUICK_SHARE = 0.6;
 const LATENCY_MAX_MS = 40;
 /** Longer than a step's time, and than a node's lease. */
 const SLOW_MAX_MS = 45_000;
+/** Longer than a step is tried. */
+const OUTAGE_MAX_MS = 90_000;
 
 export function unreliable<Port extends object>(port: Port, way: Way): Port {
   const methods = new Map<PropertyKey, unknown>();
@@ -34,7 +42,16 @@ export function unreliable<Port extends object>(port: Port, way: Way): Port {
       if (known !== undefined) return known;
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== "function") return member;
-      const call = (...args: unknown[]) => send(way, String(name), () => member.apply(target, args) as Promise<unknown>);
+      const call = async (...args: unknown[]) => {
+        const journey = way.traffic.begin(args, way.life);
+        const perform = async () => member.apply(target, args) as unknown;
+        const arrive = () => {
+          journey.hasLeft = true;
+          return perform().finally(() => way.traffic.end(journey));
+        };
+        // Refused or lost on its way, it never arrives.
+        return send(way, String(name), arrive).finally(() => way.traffic.end(journey));
+      };
       methods.set(name, call);
       return call;
     },
@@ -42,7 +59,7 @@ export function unreliable<Port extends object>(port: Port, way: Way): Port {
 }
 
 async function send(way: Way, name: string, perform: () => Promise<unknown>): Promise<unknown> {
-  const { site, clock, faults, life } = way;
+  const { site, port, clock, faults, life, traffic } = way;
   const where = `(${way.node}, ${name})`;
   const strikes = (what: string) => faults.strikes(`${site}: ${what}` as FaultKind, where);
   await life.turn();
@@ -53,8 +70,10 @@ async function send(way: Way, name: string, perform: () => Promise<unknown>): Pr
   if (strikes("request lost")) {
     await travel(clock, faults);
     await life.turn();
-    throw lost(name, "request");
+    throw lost(name, "request", faults);
   }
+  if (site === "participant" && strikes("down")) traffic.takeDown(port, clock.now() + faults.draw() * OUTAGE_MAX_MS);
+  if (traffic.isDown(port, clock.now())) throw lost(name, "request", faults);
   if (site === "participant" && strikes("refuses")) throw new TerminalError("REFUSED", `${name} is refused.`);
   const isSlow = strikes("slow");
   if (isSlow) await pause(clock, faults.draw() * SLOW_MAX_MS);
@@ -64,15 +83,20 @@ async function send(way: Way, name: string, perform: () => Promise<unknown>): Pr
     (error: unknown) => ({ isDone: false as const, error }),
   );
   if (isFatal && faults.strikes("node: killed after a call", where)) way.onKill();
+  if (site === "participant" && strikes("never answers")) return new Promise<never>(() => {});
   await travel(clock, faults);
   await life.turn();
-  if (strikes("reply lost")) throw lost(name, "reply");
+  if (strikes("reply lost")) throw lost(name, "reply", faults);
   if (!outcome.isDone) throw outcome.error;
   return outcome.value;
 }
 
-function lost(name: string, what: "request" | "reply"): TransientError {
-  return new TransientError("UNAVAILABLE", `The ${what} of ${name} is lost.`);
+/** As ports say it, or as drivers and fetch do. */
+function lost(name: string, what: "request" | "reply", faults: Faults): Error {
+  const message = `The ${what} of ${name} is lost.`;
+  const codes = FOREIGN_CODES[Math.floor(faults.draw() * 2 * FOREIGN_CODES.length)];
+  if (codes === undefined) return new TransientError("UNAVAILABLE", message);
+  return Object.assign(new Error(message), codes);
 }
 
 async function travel(clock: Clock, faults: Faults): Promise<void> {

@@ -2,7 +2,7 @@
 import { assign } from "xstate";
 import { checkoutMachine } from "../../../machines/checkout.ts";
 import { paymentAfter } from "../../../machines/payment.ts";
-import type { Commit, CommitResult, Store } from "../../../persistence/store.ts";
+import type { Checkpoint, Commit, CommitResult, Store } from "../../../persistence/store.ts";
 import { CheckoutActor } from "../../../runtime/checkout-actor.ts";
 import type { MemoryStore } from "../memory-store.ts";
 import { machinePlant, memoryOf, patching, replacing, type PlantedBug } from "./planted-bug.ts";
@@ -88,6 +88,29 @@ const checkpointIsBelieved: PlantedBug = {
   }),
 };
 
+const checkpointWithoutTimers: PlantedBug = {
+  name: "a checkpoint without its timers",
+  breaks: "what a checkout waits for is not in its newest checkpoint",
+  plant: () =>
+    changingCommits(({ checkpoint, ...commit }) => {
+      return checkpoint === undefined ? commit : { ...commit, checkpoint: { ...checkpoint, timers: {} } };
+    }),
+};
+
+const checkpointIsLate: PlantedBug = {
+  name: "a checkpoint of the state before",
+  breaks: "a checkpoint in the middle of a journal says what stood before its entry",
+  plant: () => {
+    const seen = new Map<string, Checkpoint>();
+    return changingCommits(({ checkpoint, ...commit }) => {
+      if (checkpoint === undefined) return commit;
+      const before = seen.get(commit.id) ?? checkpoint;
+      seen.set(commit.id, checkpoint);
+      return { ...commit, checkpoint: commit.passivate === true ? checkpoint : before };
+    });
+  },
+};
+
 const changedInPlace: PlantedBug = {
   name: "changes the state in place",
   breaks: "recordPaymentNews writes into the payment of the state before, which the commit then compares with itself",
@@ -129,6 +152,8 @@ export const COMMIT_BUGS: readonly PlantedBug[] = [
   unknownIsRefused,
   actsFirst,
   checkpointIsBelieved,
+  checkpointWithoutTimers,
+  checkpointIsLate,
   changedInPlace,
   keepsItsCart,
   releasesEarly,

@@ -2,6 +2,7 @@
 import { CheckoutActor } from "../../../runtime/checkout-actor.ts";
 import { NodeLease } from "../../../runtime/node-lease.ts";
 import { RunningSteps } from "../../../runtime/running-steps.ts";
+import type { Clock } from "../../../steps/ports.ts";
 import type { ContextRow } from "../memory-rows.ts";
 import type { MemoryStore } from "../memory-store.ts";
 import { changingCommits } from "./commits.ts";
@@ -28,6 +29,22 @@ const losesItsAlarm: PlantedBug = {
           actor.setAlarm = () => {};
           resume.apply(this, args);
           delete actor.setAlarm;
+        },
+    }),
+};
+
+const waitsForEver: PlantedBug = {
+  name: "a step without a time limit",
+  breaks: "a step that never answers is waited for as long as its node lives",
+  plant: () =>
+    patching(RunningSteps.prototype, {
+      start: (start) =>
+        function (this: never, ...args: never[]) {
+          const steps = this as { deps: { clock: Clock } };
+          const { deps } = steps;
+          steps.deps = { ...deps, clock: { ...deps.clock, after: () => () => {} } };
+          start.apply(this, args);
+          steps.deps = deps;
         },
     }),
 };
@@ -159,6 +176,7 @@ export const WAKING_BUGS: readonly PlantedBug[] = [
   wakesFromMemory,
   losesItsAlarm,
   losesItsStep,
+  waitsForEver,
   believesStaleOutcomes,
   looksOnce,
   twoOwners,
