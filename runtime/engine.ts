@@ -146,7 +146,7 @@ export function hydrate(machine: CheckoutMachine, persisted: unknown): CheckoutS
 
 /** XState takes a foreign snapshot in silence: where an invoke was renamed since, its step would never start. */
 function assertRunsItsSteps(snapshot: CheckoutSnapshot): void {
-  const asked = (snapshot as AnyMachineSnapshot)._nodes.flatMap((node) => node.invoke.map(({ id }) => id));
+  const asked = awaitedBy(snapshot).steps.map(({ id }) => id);
   const running = runningSteps(snapshot).map(({ id }) => id);
   if (asked.toSorted().join() !== running.toSorted().join()) {
     throw new InvariantError(`The stored snapshot runs [${running.join()}], its state asks for [${asked.join()}].`);

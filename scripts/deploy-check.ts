@@ -3,7 +3,7 @@ import { VERSIONS } from "../machines/released/registry.ts";
 import type { Database } from "../persistence/connect.ts";
 import { readArguments, USAGE, type DatabaseChoice, type DeployCheckArguments } from "./deploy-check/arguments.ts";
 import { checkReleased, checkStored, isBlocked, type VersionReport } from "./deploy-check/check.ts";
-import { readReleased, releasedVersions, type ReleasedVersion } from "./deploy-check/released-versions.ts";
+import { readReleased, releasedVersions, type ReleasedVersion } from "./reachable/released-versions.ts";
 import { printReleased, printStored, type ReleasedReport } from "./deploy-check/report.ts";
 import { openExisting } from "./existing-database.ts";
 import { assertVersionWritten } from "./machine-version.ts";

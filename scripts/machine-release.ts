@@ -1,7 +1,7 @@
 /** `npm run machine:release`: freezes what the working machine can reach, before its checkouts exist anywhere. */
 import { MACHINE_HASH } from "../machines/version.ts";
 import { checkoutMachine } from "../machines/checkout.ts";
-import { assertUnreleased, fileOf, releasedVersions, writeReleased } from "./deploy-check/released-versions.ts";
+import { assertUnreleased, fileOf, releasedVersions, writeReleased } from "./reachable/released-versions.ts";
 import { assertVersionWritten } from "./machine-version.ts";
 import { say } from "./output.ts";
 import { recordGraph } from "./reachable/record.ts";

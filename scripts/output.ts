@@ -35,7 +35,9 @@ export function table(
   rows: readonly { readonly cells: readonly string[]; readonly style: Style }[],
 ): void {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map(({ cells }) => (cells[column] ?? "").length)));
-  const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0));
+  const last = head.length - 1;
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, column) => (column === last ? cell : cell.padEnd(widths[column] ?? 0)));
   say(`  ${styled("dim", line(head).join("  "))}`);
   for (const { cells, style } of rows) {
     const padded = line(cells);

@@ -2,7 +2,7 @@
 import type { MachineVersions } from "../../machines/released/registry.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { judgeReleased } from "./released-states.ts";
-import type { ReleasedGraph } from "./released-versions.ts";
+import type { ReleasedGraph } from "../reachable/released-versions.ts";
 import { judgeStored } from "./stored-checkouts.ts";
 import { Tally } from "./tally.ts";
 

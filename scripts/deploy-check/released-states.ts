@@ -21,7 +21,7 @@ import { hydrateFitting } from "../../runtime/fit.ts";
 import { eventKey } from "../reachable/keys.ts";
 import { firstDifference } from "./first-difference.ts";
 import { explain, judge, type Difference, type Judgement } from "./judgement.ts";
-import type { ReleasedEdge, ReleasedGraph, ReleasedState } from "./released-versions.ts";
+import type { ReleasedEdge, ReleasedGraph, ReleasedState } from "../reachable/released-versions.ts";
 
 /** In the order of the file, states with edges only: the others are where these lead. */
 export function* judgeReleased(versions: MachineVersions, graph: ReleasedGraph): Generator<Judgement> {

@@ -1,7 +1,7 @@
 /** What a deploy check prints: a line for each version, then what blocks and what to do about it. */
 import { headline, say, styled, table } from "../output.ts";
 import type { VersionReport } from "./check.ts";
-import { nameOf, type ReleasedVersion } from "./released-versions.ts";
+import { nameOf, type ReleasedVersion } from "../reachable/released-versions.ts";
 import { KINDS, type Finding } from "./tally.ts";
 
 /** Of one version: what is alike stands on one line already. */

@@ -10,7 +10,7 @@ import {
   type StampedEvent,
   type Timers,
 } from "../../runtime/engine.ts";
-import type { ReleasedEdge, ReleasedGraph, ReleasedState } from "../deploy-check/released-versions.ts";
+import type { ReleasedEdge, ReleasedGraph, ReleasedState } from "./released-versions.ts";
 import { adjacencyOf } from "./adjacency.ts";
 import type { Alphabet } from "./alphabet.ts";
 import { stateKey } from "./keys.ts";

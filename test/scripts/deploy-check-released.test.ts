@@ -18,7 +18,7 @@ import {
   releasedVersions,
   writeReleased,
   type ReleasedGraph,
-} from "../../scripts/deploy-check/released-versions.ts";
+} from "../../scripts/reachable/released-versions.ts";
 import { lineOf } from "../../scripts/deploy-check/report.ts";
 
 /** A process of its own; a loaded machine takes seconds to start one. */

@@ -5,7 +5,7 @@ import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.t
 import { NO_RETRY, type CheckoutContext, type CheckoutOrder } from "../../machines/context.ts";
 import { VERSIONS, type MachineVersions, type Migration } from "../../machines/released/registry.ts";
 import { checkReleased, isBlocked, type VersionReport } from "../../scripts/deploy-check/check.ts";
-import type { ReleasedGraph } from "../../scripts/deploy-check/released-versions.ts";
+import type { ReleasedGraph } from "../../scripts/reachable/released-versions.ts";
 import { lineOf } from "../../scripts/deploy-check/report.ts";
 import { recordGraph } from "../../scripts/reachable/record.ts";
 import { changedMachine, configAt } from "../support/machine-mutants.ts";
