@@ -111,6 +111,11 @@ describe("contracted", () => {
     expect(() => contract(small({}, strange))).toThrow('"small.PROCESSING.STEP_1.running" says that it refines STEP_2');
   });
 
+  it("what the whole chart hears leads there from outside, as its beginning does", () => {
+    const hearing = createMachine({ ...small().config, on: { END: ".ROLLEDBACK" } });
+    expect(drawn(hearing)).toContain("[*] --> ROLLEDBACK: null");
+  });
+
   it("a state at the top that is no documented one itself refines what it says", () => {
     expect(contract(small({ shipping: marked("COMPLETED") })).states).toContain("COMPLETED");
   });

@@ -100,3 +100,45 @@ test("contracted, only the documented states and their labels remain", () => {
     COMPLETED --> [*]
     ROLLEDBACK --> [*]`);
 });
+
+test("across borders, an edge is drawn between the two that stand side by side, and into a state's own part from the others", () => {
+  const nested = createMachine({
+    id: "nested",
+    initial: "PROCESSING",
+    states: {
+      PROCESSING: marked("PROCESSING", {
+        initial: "STEP_1",
+        on: { SKIP: ".STEP_2" },
+        states: {
+          STEP_1: marked("STEP_1", {
+            initial: "running",
+            states: { running: marked("STEP_1"), backingOff: marked("STEP_1") },
+          }),
+          STEP_2: marked("STEP_2", {
+            initial: "running",
+            states: { running: marked("STEP_2"), stuck: marked("STEP_2", { on: { ALL: "#nested.PROCESSING" } }) },
+          }),
+        },
+      }),
+    },
+  });
+  expect(refinedDiagram(nested)).toBe(`stateDiagram-v2
+    [*] --> PROCESSING
+    state "PROCESSING" as PROCESSING {
+        [*] --> STEP_1
+        state "STEP_1" as STEP_1 {
+            direction LR
+            [*] --> STEP_1_running
+            state "running" as STEP_1_running
+            state "backingOff" as STEP_1_backingOff
+        }
+        state "STEP_2" as STEP_2 {
+            direction LR
+            [*] --> STEP_2_running
+            state "running" as STEP_2_running
+            state "stuck" as STEP_2_stuck
+        }
+        STEP_1 --> STEP_2: SKIP
+        STEP_2 --> STEP_1: ALL
+    }`);
+});

@@ -42,7 +42,7 @@ describe("an error that we raise", () => {
     const bare = new TransientError("TIMEOUT", "Slow.");
     expect("cause" in bare).toBe(false);
     expect([bare.details, bare.retryAfterMs]).toEqual([undefined, undefined]);
-    expect(classify(bare)).toEqual({ class: "TRANSIENT", code: "TIMEOUT", message: "Slow." });
+    expect(classify(bare)).toStrictEqual({ class: "TRANSIENT", code: "TIMEOUT", message: "Slow." });
   });
 
   it("carries all violations, details and the time to wait", () => {
@@ -70,18 +70,32 @@ describe("classify", () => {
   });
 
   // Whether it broke before or after sending can't be told: a retry repeats the key, an undo undoes by the key.
-  it.each(["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "UND_ERR_SOCKET", "CONNECTION_CLOSED"])(
-    "takes the connection error %s for transient",
-    (code) => {
-      expect(classify(coded(code))).toMatchObject({ class: "TRANSIENT", code: "UNAVAILABLE" });
-    },
-  );
+  it.each([
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EPIPE",
+    "ETIMEDOUT",
+    "EAI_AGAIN",
+    "ENOTFOUND",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "UND_ERR_BODY_TIMEOUT",
+    "UND_ERR_CONNECT_TIMEOUT",
+    "UND_ERR_HEADERS_TIMEOUT",
+    "UND_ERR_SOCKET",
+    "CONNECTION_CLOSED",
+    "CONNECTION_ENDED",
+    "CONNECTION_DESTROYED",
+    "CONNECT_TIMEOUT",
+  ])("takes the connection error %s for transient", (code) => {
+    expect(classify(coded(code))).toMatchObject({ class: "TRANSIENT", code: "UNAVAILABLE" });
+  });
 
   it.each(["08006", "25006", "53300", "57P01", "40001", "40P01", "55P03"])("takes SQLSTATE %s for transient", (code) => {
     expect(classify(coded(code))).toMatchObject({ class: "TRANSIENT", code: "UNAVAILABLE" });
   });
 
-  it.each(["23505", "42P01", "22P05", "57014"])("takes SQLSTATE %s for terminal", (code) => {
+  it.each(["23505", "42P01", "22P05", "22008", "57014"])("takes SQLSTATE %s for terminal", (code) => {
     expect(classify(coded(code))).toMatchObject({ class: "TERMINAL", code: "UNEXPECTED" });
   });
 
@@ -108,6 +122,28 @@ describe("classify", () => {
     },
   );
 
+  it("looks no deeper than eight causes", () => {
+    const wrapped = (depth: number) =>
+      Array.from({ length: depth }).reduce<Error>((cause) => new Error("wrapped", { cause }), coded("ECONNRESET"));
+    expect(classify(wrapped(7))).toMatchObject({ class: "TRANSIENT" });
+    expect(classify(wrapped(8))).toMatchObject({ class: "TERMINAL" });
+  });
+
+  it("names the code of an error that nobody expected, where it has one", () => {
+    const expected = "The step met an error that nobody expected; the log of the node has it.";
+    expect(classify(new TypeError("x is undefined")).message).toBe(expected);
+    expect(classify(coded("42P01")).message).toBe(`${expected} (42P01)`);
+  });
+
+  it("takes a code that is no text for none", () => {
+    expect(classify(Object.assign(new Error("strange"), { code: 40001 }))).toMatchObject({ class: "TERMINAL" });
+  });
+
+  it("knows that our own check's refusal is the data's fault too", () => {
+    expect(isUnstorable(new InvariantError("A bug."))).toBe(true);
+    expect(isUnstorable(new Error("no code"))).toBe(false);
+  });
+
   it("keeps a foreign error's own words out of the failure: a driver quotes the statement and its parameters", () => {
     const query = new Error("Failed query: insert … params: Anna Schmidt, Elm Street 5", { cause: coded("23505") });
     for (const error of [
@@ -123,7 +159,7 @@ describe("classify", () => {
     expect(isUnstorable(coded("ERR_WRAPPED", coded(code)))).toBe(true);
   });
 
-  it.each(["25006", "XX000", "42501", "57P01"])("doesn't blame the data for SQLSTATE %s", (code) => {
+  it.each(["25006", "XX000", "42501", "42P22", "57P01"])("doesn't blame the data for SQLSTATE %s", (code) => {
     expect(isUnstorable(coded(code))).toBe(false);
   });
 

@@ -60,6 +60,17 @@ describe("a transition's transfers", () => {
     expect(told(transfersBetween(again, byHand))).toEqual([`SUSPENSE<BY_HAND ${owed.amount} psr_2`]);
   });
 
+  it("take back the one refund that failed, and leave the others given", () => {
+    const other = refundOf(owedFor(captureOf("psr_3"), "LATE"));
+    const refunded = viewWith({ refunds: [refund, other] }, "ROLLEDBACK");
+    const again = viewWith({ owed: [{ ...owed, round: 2 }], refunds: [other] }, "ROLLEDBACK");
+    expect(told(transfersBetween(refunded, again))).toEqual([`PROVIDER<SUSPENSE ${owed.amount} psr_2`]);
+  });
+
+  it("pay no order that nobody paid for: that checkout is refused elsewhere", () => {
+    expect(transfersBetween(viewWith({}), viewWith({}, "COMPLETED"))).toEqual([]);
+  });
+
   it("have nothing to say of a settlement of nothing", () => {
     const free = { ...paid, amount: 0 };
     expect(transfersBetween(viewWith({}), viewWith({ settledBy: free }))).toEqual([]);

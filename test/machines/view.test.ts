@@ -3,7 +3,7 @@ import { initialTransition } from "xstate";
 import type { CheckoutContext } from "../../machines/context.ts";
 import { checkoutMachine } from "../../machines/checkout.ts";
 import { descendants } from "../../machines/contraction.ts";
-import { documentedStateOf, pathOf, viewOf } from "../../machines/view.ts";
+import { documentedStateOf, isPastPivot, pathOf, viewOf } from "../../machines/view.ts";
 import { contextWith, newContext } from "../support/checkout-context.ts";
 
 const { policy } = newContext();
@@ -35,6 +35,23 @@ it.each(leaves.map((node) => [node.path.join("."), node] as const))("%s reads as
 it("the innermost documented name of a path counts", () => {
   expect(documentedStateOf("PROCESSING.opening.acquiringLocks.running")).toBe("PROCESSING");
   expect(documentedStateOf("PROCESSING.STEP_8.settling.awaitingPayment")).toBe("STEP_8");
+});
+
+it("a path without a documented name, which no checkout stands at, reads as its beginning", () => {
+  expect(documentedStateOf("somewhere")).toBe("INITIALIZED");
+});
+
+it.each([
+  ["PROCESSING.STEP_8.settling.awaitingPayment", false],
+  ["PROCESSING.STEP_8.asking.running", false],
+  ["PROCESSING.STEP_8.confirming.running", true],
+  ["PROCESSING.STEP_8.confirming.backingOff", true],
+  ["PROCESSING.STEP_8.producingConfirmed.running", true],
+  ["COMPLETED.atRest", true],
+  ["ROLLEDBACK.atRest", false],
+  ["PROCESSING.undoing.deferred.running", false],
+])("%s is past the pivot: %s", (path, expected) => {
+  expect(isPastPivot(viewAt(path))).toBe(expected);
 });
 
 it("a view carries who, which transition and the whole context", () => {
