@@ -1,10 +1,10 @@
 import { afterAll } from "vitest";
 import { SqlLocks } from "../../locking/sql-locks.ts";
 import type { Database } from "../../persistence/connect.ts";
-import { embeddedDatabase, openClient } from "../../persistence/embedded-database.ts";
 import { migrate } from "../../persistence/migrate.ts";
 import { connectPostgres } from "../../persistence/postgres-database.ts";
 import { lockManagerConformance } from "../conformance/lock-manager.ts";
+import { openMemoryDatabase } from "../support/memory-database.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
 
 const cleanUps: (() => Promise<void>)[] = [];
@@ -18,7 +18,7 @@ async function locksOn(database: Database): Promise<SqlLocks> {
   return new SqlLocks(database);
 }
 
-lockManagerConformance("SQL on PGlite", async () => locksOn(await embeddedDatabase(await openClient(undefined))));
+lockManagerConformance("SQL on PGlite", async () => locksOn(await openMemoryDatabase()));
 
 describeOn("postgres", "on a real Postgres", (url) => {
   lockManagerConformance("SQL on Postgres", async () => {

@@ -62,18 +62,18 @@ export function* simplePaths(graph: Graph): Generator<Path> {
 
 /** Greedy: take an edge that no tour took yet, else walk the shortest way to one; a new tour where there is none. */
 export function edgeTours(graph: Graph): Path[] {
-  const untaken = new Map([...graph].map(([key, { edges }]) => [key, new Set(edges.keys())]));
+  const search = new UntakenEdges(graph);
   const tours: Path[] = [];
   for (;;) {
     const tour: string[] = [];
-    let at = initialKey(graph);
+    let at = 0;
     while (tour.length < TOUR_MAX) {
-      const way = wayToUntaken(graph, untaken, at);
+      const way = search.wayFrom(at);
       if (way === null) break;
-      for (const name of way) {
-        untaken.get(at)?.delete(name);
+      for (const { name, from, to } of way) {
+        search.take(from, name);
         tour.push(name);
-        at = targetOf(graph, at, name);
+        at = to;
       }
     }
     if (tour.length === 0) return tours;
@@ -81,36 +81,64 @@ export function edgeTours(graph: Graph): Path[] {
   }
 }
 
-interface Arrival {
-  readonly from: string;
+interface Edge {
   readonly name: string;
+  readonly from: number;
+  readonly to: number;
 }
 
-/** The shortest sequence of events from `from` that ends with an edge that no tour took yet. */
-function wayToUntaken(graph: Graph, untaken: ReadonlyMap<string, ReadonlySet<string>>, from: string): string[] | null {
-  const arrivals = new Map<string, Arrival>();
-  const queue = [from];
-  for (const at of queue) {
-    const [fresh] = untaken.get(at) ?? [];
-    if (fresh !== undefined) return [...wayBack(arrivals, from, at), fresh];
-    for (const [name, next] of stateAt(graph, at).edges) {
-      if (next === from || arrivals.has(next)) continue;
-      arrivals.set(next, { from: at, name });
-      queue.push(next);
+/** States are numbers here, in the order of the graph: thousands of searches over its long keys take seconds. */
+class UntakenEdges {
+  readonly #edges: readonly (readonly Edge[])[];
+  readonly #untaken: readonly Map<string, Edge>[];
+  /** How each state was arrived at in the newest search that came to it. */
+  readonly #arrivals: { readonly search: number; readonly edge: Edge }[] = [];
+  #searches = 0;
+
+  constructor(graph: Graph) {
+    const numbers = new Map([...graph.keys()].map((key, number) => [key, number]));
+    this.#edges = [...graph.values()].map(({ edges }, from) =>
+      [...edges].map(([name, target]) => ({ name, from, to: numberOf(numbers, target) })),
+    );
+    this.#untaken = this.#edges.map((edges) => new Map(edges.map((edge) => [edge.name, edge])));
+  }
+
+  take(from: number, name: string): void {
+    this.#untaken[from]?.delete(name);
+  }
+
+  /** The shortest sequence of edges from `from` that ends with one that no tour took yet. */
+  wayFrom(from: number): Edge[] | null {
+    const search = ++this.#searches;
+    const queue = [from];
+    for (const at of queue) {
+      const [fresh] = this.#untaken[at]?.values() ?? [];
+      if (fresh !== undefined) return [...this.#wayBack(from, at), fresh];
+      for (const edge of this.#edges[at] ?? []) {
+        if (edge.to === from || this.#arrivals[edge.to]?.search === search) continue;
+        this.#arrivals[edge.to] = { search, edge };
+        queue.push(edge.to);
+      }
     }
+    return null;
   }
-  return null;
+
+  #wayBack(from: number, to: number): Edge[] {
+    const way: Edge[] = [];
+    for (let at = to; at !== from;) {
+      const edge = this.#arrivals[at]?.edge;
+      if (edge === undefined) throw new Error("The search lost its way");
+      way.unshift(edge);
+      at = edge.from;
+    }
+    return way;
+  }
 }
 
-function wayBack(arrivals: ReadonlyMap<string, Arrival>, from: string, to: string): string[] {
-  const way: string[] = [];
-  for (let at = to; at !== from;) {
-    const arrival = arrivals.get(at);
-    if (arrival === undefined) throw new Error("The search lost its way");
-    way.unshift(arrival.name);
-    at = arrival.from;
-  }
-  return way;
+function numberOf(numbers: ReadonlyMap<string, number>, key: string): number {
+  const number = numbers.get(key);
+  if (number === undefined) throw new Error(`The graph has no state ${key}`);
+  return number;
 }
 
 /** A fixed slice of paths, for a bed on which all of them take too long. */

@@ -53,10 +53,11 @@ export async function runPaths(
   const edges = new Set<string>();
   let events = 0;
   const worker = async () => {
+    const scripted = scriptedMachine();
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const { path, id } = next;
       try {
-        const keys = await new PathRun(store, graph, alphabet, id).walk(path);
+        const keys = await new PathRun(store, graph, alphabet, id, scripted).walk(path);
         for (const key of keys) states.add(key);
         for (const [index, name] of path.entries()) edges.add(`${keys[index]} ${name}`);
       } catch (error) {
@@ -75,12 +76,26 @@ export function inputOf({ retries }: Alphabet, executionContextId: string) {
 
 type Outcome = { readonly resolve: (output: unknown) => void; readonly reject: (error: unknown) => void };
 
+interface ScriptedMachine {
+  readonly machine: CheckoutMachine;
+  /** The step that runs, of the one path that has this machine. */
+  running: Outcome | null;
+}
+
+/** For one path after another: to build a machine takes longer than many of their events. */
+function scriptedMachine(): ScriptedMachine {
+  const names = Object.keys(checkoutMachine.implementations.actors);
+  const logic = fromPromise(() => new Promise((resolve, reject) => (scripted.running = { resolve, reject })));
+  const actors = Object.fromEntries(names.map((name) => [name, logic])) as unknown as ActorLogics;
+  const scripted: ScriptedMachine = { machine: checkoutMachine.provide({ actors }), running: null };
+  return scripted;
+}
+
 /** One checkout, driven event by event. What it commits is folded as it comes, and read back at the end. */
 class PathRun {
   private readonly clock = new WalkClock();
   private readonly registry: ActorRegistry;
   private readonly entries: JournalEntry[] = [];
-  private running: Outcome | null = null;
   private committed: () => void = () => {};
   private fail: (error: unknown) => void = () => {};
   private snapshot: CheckoutSnapshot;
@@ -92,11 +107,12 @@ class PathRun {
     private readonly graph: Graph,
     private readonly alphabet: Alphabet,
     private readonly id: string,
+    private readonly scripted: ScriptedMachine,
   ) {
-    const machine = this.scripted();
+    scripted.running = null;
     this.snapshot = begin(checkoutMachine, inputOf(alphabet, id));
     this.registry = new ActorRegistry({
-      machine,
+      machine: scripted.machine,
       store,
       clock: this.clock,
       ids: pathIds(id),
@@ -149,9 +165,9 @@ class PathRun {
   }
 
   private taken(): Outcome {
-    if (this.running === null) throw new Error(`No step runs in ${JSON.stringify(this.snapshot.value)}`);
-    const { running } = this;
-    this.running = null;
+    const { running } = this.scripted;
+    if (running === null) throw new Error(`No step runs in ${JSON.stringify(this.snapshot.value)}`);
+    this.scripted.running = null;
     return running;
   }
 
@@ -188,12 +204,6 @@ class PathRun {
       };
       this.fail = (error) => settle(() => reject(error));
     });
-  }
-
-  private scripted(): CheckoutMachine {
-    const names = Object.keys(checkoutMachine.implementations.actors);
-    const logic = fromPromise(() => new Promise((resolve, reject) => (this.running = { resolve, reject })));
-    return checkoutMachine.provide({ actors: Object.fromEntries(names.map((name) => [name, logic])) as unknown as ActorLogics });
   }
 }
 

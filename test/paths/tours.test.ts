@@ -10,7 +10,7 @@ import { runPaths } from "./runner.ts";
 const isFull = process.env["TEST_FULL"] === "1";
 const ALPHABET: Alphabet = { retries: 1, hasWrongAmounts: isFull };
 const EXPECTED = isFull ? { states: 4_790, edges: 24_587 } : { states: 3_103, edges: 15_544 };
-const SLICE = 60;
+const SLICE = 100;
 
 const graph = graphOf(ALPHABET);
 const tours = edgeTours(graph);
@@ -33,7 +33,7 @@ test("so does it over PGlite", { timeout: 900_000 }, async () => {
     const { paths, events, states, edges } = report;
     const slice = isFull ? "all" : `every ${SLICE}th of ${tours.length} (npm run test:full takes all)`;
     process.stdout.write(`tours over PGlite, ${slice}: ${paths}, ${events} events, ${edges} edges, ${states} states\n`);
-    expect(paths).toBeGreaterThan(25);
+    expect(paths).toBeGreaterThan(15);
   } finally {
     await database.close();
   }

@@ -1,10 +1,6 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { sql, type SQL } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Database } from "../../persistence/connect.ts";
-import { openEmbedded } from "../../persistence/embedded-database.ts";
 import { migrate } from "../../persistence/migrate.ts";
 import { connectPostgres } from "../../persistence/postgres-database.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
@@ -19,17 +15,12 @@ import {
   receiveCommand,
 } from "../conformance/store-fixtures.ts";
 import { storeConformance } from "../conformance/store.ts";
+import { openMemoryDatabase } from "../support/memory-database.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
 
 storeConformance("SQL on PGlite", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "checkoutd-store-"));
-  const database = await openEmbedded(directory);
-  await migrate(database);
-  const close = async () => {
-    await database.close();
-    await rm(directory, { recursive: true, force: true });
-  };
-  return { store: new SqlStore(database), close };
+  const database = await openMemoryDatabase();
+  return { store: new SqlStore(database), close: () => database.close() };
 });
 
 describeOn("postgres", "on a real Postgres", (url) => {

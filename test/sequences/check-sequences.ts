@@ -13,8 +13,8 @@ const { SEQUENCE, SEQUENCE_LENGTH, TEST_FULL } = process.env;
 const LENGTH_MAX = Number(SEQUENCE_LENGTH ?? 4);
 const ALL_UP_TO = TEST_FULL === "1" || SEQUENCE_LENGTH !== undefined ? LENGTH_MAX : 1;
 /** By length. Primes, so that the slice meets every letter at every place; each state begins it elsewhere. */
-const SLICES: Readonly<Record<number, number>> = { 2: 5 };
-const SLICE_OF_LONGER = 503;
+const SLICES: Readonly<Record<number, number>> = { 2: 7 };
+const SLICE_OF_LONGER = 997;
 /** A replay takes about as long as the run: of the longer sequences every so-many-th is replayed. */
 const REPLAYED = 7;
 const FAILURES_MAX = 3;
