@@ -2,10 +2,14 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+const SETTLING = ["settling", "polling", "another-attempt", "deadline", "past-pivot", "insisting", "paid-early"];
+
 /** A mutant is met by what is quick first. */
 const ORDER = [
   "/loading.proof",
-  ...["steps", "settling", "undoing", "contraction"].map((part) => `test/machines/${part}.test`),
+  // Of data, which is static: everything else would be asked first about each of its mutants.
+  "test/runtime/context-schema.test",
+  ...["steps", ...SETTLING, "undoing", "contraction"].map((part) => `test/machines/${part}.test`),
   "test/machines/",
   "loading-runtime.proof",
   "test/runtime/",

@@ -23,7 +23,7 @@ export class Audience {
       const settle = (answer: StoredAnswer | null) => {
         cancel();
         waiting.delete(settle);
-        if (waiting.size === 0 && this.waiters.get(id) === waiting) this.waiters.delete(id);
+        if (waiting.size === 0) this.waiters.delete(id);
         resolve(answer);
       };
       const cancel = this.deps.clock.after(waitMs, () => settle(null));

@@ -18,7 +18,7 @@ const { executionContextId, userId, cartId, cartVersion, policy } = newContext()
 export const INPUT = { executionContextId, userId, cartId, cartVersion, policy };
 export const REFUSED: CommitResult = { kind: "refused", seq: 9, fence: 2, owner: "node_2" };
 
-interface RunningStep {
+export interface RunningStep {
   readonly src: string;
   readonly input: unknown;
   readonly signal: AbortSignal;
@@ -95,7 +95,7 @@ export const CANCEL = {
   event: { source: "api", eventId: "cancel", event: { type: "CANCEL" } },
 } as const satisfies Message;
 
-function handDriven<Name extends ActorName>(src: Name, steps: RunningStep[]) {
+export function handDriven<Name extends ActorName>(src: Name, steps: RunningStep[]) {
   return fromPromise<Actors[Name]["output"], Actors[Name]["input"]>(
     ({ input, signal }) =>
       new Promise((resolve, reject) => {

@@ -97,6 +97,17 @@ test("a refusal after a lost answer by somebody else's commit stays a refusal", 
   expect(await one).toEqual(REFUSED);
 });
 
+test("a lost answer whose repetition is applied counts as it says: nothing more is asked", async () => {
+  const { send, batch, repeat, asked, controls } = setup();
+  controls.isLastCommit = async () => true;
+  const one = send("a");
+  await batch(0).fail(lostConnection());
+  await repeat();
+  await batch(1).answer();
+  expect(await one).toEqual(APPLIED);
+  expect(asked).toEqual([]);
+});
+
 test("a first refusal is believed without asking", async () => {
   const { send, batch, asked } = setup();
   const one = send("a");
@@ -116,10 +127,23 @@ test("whether it was applied stays open while the store can't be asked: it is as
   await batch(0).fail(lostConnection());
   await repeat();
   await batch(1).answer([REFUSED]);
-  for (let waits = 0; waits < 3; waits++) {
-    await repeat();
-  }
+  expect(asks).toBe(1);
+  await repeat();
   expect(await one).toMatchObject({ kind: "applied" });
+  expect(asks).toBe(2);
+});
+
+test("a store that refuses for good to say whether it was applied is not asked again", async () => {
+  const { send, batch, repeat, controls, asked } = setup();
+  const poisoned = Object.assign(new Error("invalid byte sequence"), { code: "22P05" });
+  controls.isLastCommit = () => Promise.reject(poisoned);
+  const one = send("a").catch((error: unknown) => error);
+  await batch(0).fail(lostConnection());
+  await repeat();
+  await batch(1).answer([REFUSED]);
+  await repeat();
+  expect(await one).toBe(poisoned);
+  expect(asked).toEqual(["a"]);
 });
 
 test.each(["25006", "XX000", "42501"])(

@@ -105,6 +105,32 @@ test.each([
   keeper.stop();
 });
 
+test("a lock that was given back while it was renewed is not acquired again", async () => {
+  const { keeper, calls, controls, renewal } = setup();
+  keeper.start();
+  await renewal();
+  await keeper.hold("ctx_1", ["pg_1"]);
+  let renewed: (isRenewed: boolean) => void = () => {};
+  controls.renew = () => new Promise((resolve) => (renewed = resolve));
+  await renewal();
+  await keeper.release("ctx_1");
+  renewed(false);
+  await idle();
+  expect(calls.map((call) => call.split(" ")[0])).toEqual(["acquire", "renew", "release"]);
+  keeper.stop();
+});
+
+test("what is forgotten is neither renewed nor released: another node holds it", async () => {
+  const { keeper, calls, renewal } = setup();
+  keeper.start();
+  await keeper.hold("ctx_1", ["pg_1"]);
+  keeper.forgetAll();
+  await renewal();
+  await keeper.release("ctx_1");
+  expect(calls).toEqual(["acquire ctx_1: ctx_1 pg_1"]);
+  keeper.stop();
+});
+
 test("a lock that another checkout took meanwhile leaves the decision to the fence, and the other locks are renewed", async () => {
   const { keeper, calls, controls, renewal } = setup();
   keeper.start();

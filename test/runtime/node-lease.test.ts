@@ -39,6 +39,7 @@ function setup() {
 
 test("is held from the first heartbeat on, and for as long as they succeed", async () => {
   const { lease, beats, lost, pass } = setup();
+  expect(lease.nodeId).toMatch(/^node_/);
   expect(lease.isHeld()).toBe(false);
   await lease.start();
   await pass(10 * LEASE_TTL_MS);
@@ -80,9 +81,32 @@ test("a lease that the store says is over: everything is dropped first, then a n
   await pass(HEARTBEAT_MS);
   expect(lost).toEqual([first]);
   expect(lease.nodeId).not.toBe(first);
+  expect(lease.nodeId).toMatch(/^node_/);
   expect(lease.isHeld()).toBe(true);
   expect(beats.at(-1)).toBe(lease.nodeId);
   expect(counters.get("lease_lost")).toBe(1);
+});
+
+test("a node that wakes at the very end of its trust has lost its lease already", async () => {
+  const { lease, lost, clock } = setup();
+  await lease.start();
+  const first = lease.nodeId;
+  clock.advance(LEASE_TTL_MS - MARGIN_MS);
+  await idle();
+  expect(lost).toEqual([first]);
+});
+
+test("a new identity is trusted no longer than the first one was", async () => {
+  const { lease, controls, pass, clock } = setup();
+  await lease.start();
+  let answers = 0;
+  controls.heartbeat = async () => ++answers > 1;
+  await pass(HEARTBEAT_MS);
+  controls.heartbeat = () => new Promise(() => {});
+  clock.advance(LEASE_TTL_MS - MARGIN_MS - 1);
+  expect(lease.isHeld()).toBe(true);
+  clock.advance(1);
+  expect(lease.isHeld()).toBe(false);
 });
 
 test("a node that slept past its trust drops everything without asking for its old lease again", async () => {

@@ -5,15 +5,26 @@ import { Counters } from "../../runtime/telemetry.ts";
 import type { OwnedCheckout } from "../../persistence/store.ts";
 import { countingIds, idle, ManualClock, SILENT } from "../support/ports.ts";
 
+const SWEEP_MS = 500;
 /** Sweeps of half a second each, until this node has looked at what it owns. */
 const LOOK_MS = 3_500;
 
-async function setup(owned: readonly OwnedCheckout[], resident: readonly string[]) {
+async function setup(owned: readonly OwnedCheckout[] = [], resident: readonly string[] = []) {
   const clock = new ManualClock();
-  const store = {
-    claimRunnable: async () => [],
-    owned: async () => owned,
+  const claims: { readonly nodeId: string; readonly limit: number }[] = [];
+  const controls = {
+    runnable: async (): Promise<readonly string[]> => [],
     heartbeat: async () => true,
+    room: 10,
+    adopt: async (id: string) => void adopted.push(id),
+  };
+  const store = {
+    claimRunnable: (nodeId: string, limit: number) => {
+      claims.push({ nodeId, limit });
+      return controls.runnable();
+    },
+    owned: async () => owned,
+    heartbeat: () => controls.heartbeat(),
     endLease: async () => {},
   };
   const lease = new NodeLease({ store, clock, ids: countingIds(), log: SILENT, counters: new Counters(), onLost: () => {} });
@@ -24,9 +35,9 @@ async function setup(owned: readonly OwnedCheckout[], resident: readonly string[
     clock,
     log: SILENT,
     lease,
-    room: () => 10,
+    room: () => controls.room,
     isResident: (id) => resident.includes(id),
-    adopt: async (id) => void adopted.push(id),
+    adopt: (id) => controls.adopt(id),
     notify: async (id) => void notified.push(id),
   });
   recovery.start();
@@ -36,8 +47,67 @@ async function setup(owned: readonly OwnedCheckout[], resident: readonly string[
       await idle();
     }
   };
-  return { pass, adopted, notified };
+  return { pass, adopted, notified, claims, controls, lease, recovery };
 }
+
+test("claims what needs an actor, as much as there is room for, and takes it up", async () => {
+  const { pass, adopted, claims, controls, lease } = await setup();
+  controls.runnable = async () => ["ctx_1", "ctx_2"];
+  await pass(SWEEP_MS);
+  expect(claims).toEqual([{ nodeId: lease.nodeId, limit: 10 }]);
+  expect(adopted).toEqual(["ctx_1", "ctx_2"]);
+});
+
+test.each([
+  { room: 1_000, limits: [200] },
+  { room: 200, limits: [200] },
+  { room: 1, limits: [1] },
+  { room: 0, limits: [] },
+  { room: -1, limits: [] },
+])("with room for $room it claims $limits at a time", async ({ room, limits }) => {
+  const { pass, claims, controls } = await setup();
+  controls.room = room;
+  await pass(SWEEP_MS);
+  expect(claims.map(({ limit }) => limit)).toEqual(limits);
+});
+
+test("a node without its lease claims nothing, and looks at nothing that it owned", async () => {
+  const { pass, claims, controls, notified, lease } = await setup([{ id: "ctx_called", signals: 1 }], ["ctx_called"]);
+  controls.heartbeat = () => Promise.reject(new Error("the database is away"));
+  await pass(10_000);
+  expect(lease.isHeld()).toBe(false);
+  const before = [claims.length, notified.length];
+  await pass(2 * LOOK_MS);
+  expect([claims.length, notified.length]).toEqual(before);
+});
+
+test("one that can't be taken up holds up neither the others nor the search", async () => {
+  const { pass, adopted, claims, controls } = await setup();
+  controls.runnable = async () => ["ctx_broken", "ctx_waits", "ctx_1"];
+  controls.adopt = (id) => {
+    if (id === "ctx_broken") return Promise.reject(new Error("the database is away"));
+    if (id === "ctx_waits") return new Promise(() => {});
+    return Promise.resolve(void adopted.push(id));
+  };
+  await pass(2 * SWEEP_MS);
+  expect(adopted).toEqual(["ctx_1", "ctx_1"]);
+  expect(claims).toHaveLength(2);
+});
+
+test("stopping waits for the sweep under way, and none follows", async () => {
+  const { pass, claims, controls, recovery } = await setup();
+  let answer: (ids: readonly string[]) => void = () => {};
+  controls.runnable = () => new Promise((resolve) => (answer = resolve));
+  await pass(SWEEP_MS);
+  let isStopped = false;
+  const stopping = recovery.stop().then(() => (isStopped = true));
+  await pass(SWEEP_MS);
+  expect(isStopped).toBe(false);
+  answer([]);
+  await stopping;
+  await pass(2 * SWEEP_MS);
+  expect(claims).toHaveLength(1);
+});
 
 test("a resident checkout whose inbox another node put something into is told of it", async () => {
   const { pass, notified, adopted } = await setup(
@@ -47,15 +117,17 @@ test("a resident checkout whose inbox another node put something into is told of
     ],
     ["ctx_called", "ctx_busy"],
   );
-  await pass(LOOK_MS);
+  await pass(2 * LOOK_MS);
   expect(new Set(notified)).toEqual(new Set(["ctx_called"]));
   expect(adopted).toEqual([]);
 });
 
 test("a checkout that this node owns and does not run is taken up at the second look, not the first", async () => {
-  const { pass, adopted } = await setup([{ id: "ctx_lost", signals: 0 }], []);
+  const { pass, adopted, notified } = await setup([{ id: "ctx_lost", signals: 1 }]);
   await pass(LOOK_MS);
   expect(adopted).toEqual([]);
   await pass(LOOK_MS);
   expect(adopted).toContain("ctx_lost");
+  // Its next actor reads its inbox by itself.
+  expect(notified).toEqual([]);
 });

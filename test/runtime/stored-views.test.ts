@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { checkoutMachine } from "../../machines/checkout.ts";
+import type { StoredCheckout } from "../../persistence/store.ts";
+import { begin, dehydrate, hashContext, statePath, toPlainJson } from "../../runtime/engine.ts";
+import { StoredViews } from "../../runtime/stored-views.ts";
+import { newContext } from "../support/checkout-context.ts";
+
+const AT = 1_767_867_300_000;
+const { executionContextId, userId, cartId, cartVersion, policy } = newContext();
+const FIRST = begin(checkoutMachine, { executionContextId, userId, cartId, cartVersion, policy });
+const ENTRY = {
+  seq: 1,
+  at: AT,
+  event: { type: "xstate.init" },
+  from: null,
+  to: statePath(FIRST),
+  contextHash: hashContext(FIRST),
+};
+
+/** A checkout that was created and nothing more. */
+function stored(id: string): StoredCheckout {
+  const row = {
+    id,
+    caller: "shop",
+    userId,
+    cartId,
+    cartVersion,
+    idempotencyKey: "key",
+    machineVersion: "1.0.0",
+    machineHash: "hash",
+    traceparent: null,
+    seq: 1,
+    fence: 1,
+    owner: null,
+    state: "INITIALIZED",
+    status: "PROCESSING",
+    wakeAt: null,
+    signals: 0,
+    parkedReason: null,
+    createdAt: AT,
+    isAnswered: false,
+    checkpoint: { seq: 1, snapshot: dehydrate(checkoutMachine, FIRST), timers: {} },
+    entries: [ENTRY],
+  };
+  return toPlainJson(row) as StoredCheckout;
+}
+
+/** A store in which every id is a checkout, as the test says. */
+function setup() {
+  const controls = { load: async (id: string): Promise<StoredCheckout | null> => stored(id) };
+  const views = new StoredViews({ machine: checkoutMachine, store: { load: (id) => controls.load(id) }, policy });
+  const viewOf = async (id: string) => (await views.of(id))?.view;
+  return { controls, views, viewOf };
+}
+
+test("tells whose it is, since when, and how it stands by its journal", async () => {
+  const { views } = setup();
+  expect(await views.of(executionContextId)).toEqual({
+    caller: "shop",
+    userId,
+    createdAt: AT,
+    parkedReason: null,
+    view: {
+      executionContextId,
+      seq: 1,
+      path: "INITIALIZED",
+      state: "INITIALIZED",
+      status: "PROCESSING",
+      finished: false,
+      context: newContext(),
+    },
+  });
+});
+
+test("knows nothing of a checkout that the store doesn't know", async () => {
+  const { controls, views } = setup();
+  controls.load = async () => null;
+  expect(await views.of("ctx_unknown")).toBeNull();
+});
+
+test("one that can't be folded is told about by its row, and needs attention", async () => {
+  const { controls, views } = setup();
+  const row = { seq: 7, state: "STEP_3", parkedReason: "its journal has a gap", cartId: "cart_7", cartVersion: 7 };
+  controls.load = async (id) => ({ ...stored(id), ...row });
+  const view = await views.of("ctx_7");
+  expect(view).toMatchObject({
+    parkedReason: "its journal has a gap",
+    view: { executionContextId: "ctx_7", seq: 7, path: "STEP_3", state: "STEP_3", status: "NEEDS_ATTENTION", finished: false },
+  });
+  expect(view?.view.context).toEqual({ ...newContext(), executionContextId: "ctx_7", cartId: "cart_7", cartVersion: 7 });
+});
+
+test("what fails for another reason than the journal is not told as a view", async () => {
+  const { controls, views } = setup();
+  const checkout = stored("ctx_1");
+  const error = new Error("out of memory");
+  controls.load = async () =>
+    Object.defineProperty(checkout, "checkpoint", {
+      get: () => {
+        throw error;
+      },
+    });
+  await expect(views.of("ctx_1")).rejects.toBe(error);
+});
+
+test("folds again only what has moved on since it was looked at", async () => {
+  const { controls, viewOf } = setup();
+  const first = await viewOf("ctx_1");
+  expect(await viewOf("ctx_1")).toBe(first);
+  controls.load = async (id) => ({ ...stored(id), seq: 2 });
+  expect(await viewOf("ctx_1")).toMatchObject({ seq: 2 });
+});
+
+test("remembers the 256 that were looked at last", async () => {
+  const { viewOf } = setup();
+  const first = await viewOf("ctx_0");
+  const second = await viewOf("ctx_1");
+  for (let place = 2; place < 256; place++) await viewOf(`ctx_${place}`);
+  // Looked at again, so that the second is now the one looked at longest ago.
+  expect(await viewOf("ctx_0")).toBe(first);
+  await viewOf("ctx_256");
+  expect(await viewOf("ctx_0")).toBe(first);
+  expect(await viewOf("ctx_1")).not.toBe(second);
+});
