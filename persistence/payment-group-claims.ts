@@ -1,7 +1,7 @@
-import { and, eq, inArray, isNull, ne } from "drizzle-orm";
+import { and, eq, inArray, ne } from "drizzle-orm";
 import { TerminalError } from "../machines/errors.ts";
 import type { Database, Orm } from "./connect.ts";
-import { contexts, livePaymentGroups } from "./schema.ts";
+import { contexts, liveCarts, livePaymentGroups } from "./schema.ts";
 
 /** Another live checkout has a group that this one needs. Thrown to roll back the groups that were free. */
 class GroupBusy extends Error {
@@ -27,14 +27,16 @@ export async function claimPaymentGroups(
 }
 
 async function insertAll(tx: Orm, contextId: string, paymentGroupIds: readonly string[]): Promise<void> {
-  // A call that comes when its checkout has ended would hold the groups for ever. The lock keeps the end from overtaking us.
-  const [unfinished] = await tx
+  // A call that comes when its checkout has given its cart back (at its end, or when it owes only money) would hold the
+  // groups for ever. The lock keeps that from overtaking us.
+  const [holding] = await tx
     .select({ id: contexts.id })
     .from(contexts)
-    .where(and(eq(contexts.id, contextId), isNull(contexts.finishedAt)))
+    .innerJoin(liveCarts, and(eq(liveCarts.cartId, contexts.cartId), eq(liveCarts.contextId, contexts.id)))
+    .where(eq(contexts.id, contextId))
     .for("update");
-  if (unfinished === undefined)
-    throw new TerminalError("CHECKOUT_FINISHED", `${contextId} has ended; it claims no payment groups.`);
+  if (holding === undefined)
+    throw new TerminalError("CHECKOUT_RELEASED", `${contextId} holds no cart any more; it claims no payment groups.`);
   await tx
     .insert(livePaymentGroups)
     .values(paymentGroupIds.map((paymentGroupId) => ({ paymentGroupId, contextId })))

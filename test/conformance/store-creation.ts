@@ -148,7 +148,17 @@ export function creationConformance(storeOf: () => Store): void {
       const [ended, next] = [await createdCheckout(store), await createdCheckout(store)];
       const group = randomId("pg");
       await commitOne(store, commitAfter(ended.id, 1, { finished: true, release: { completed: true } }));
-      await expect(store.claimPaymentGroups(ended.id, [group])).rejects.toThrow("has ended");
+      await expect(store.claimPaymentGroups(ended.id, [group])).rejects.toThrow("holds no cart any more");
+      expect(await store.claimPaymentGroups(next.id, [group])).toBeNull();
+    });
+
+    test("are not claimed by a delayed call once the cart is given back, though money is still owed", async () => {
+      const store = storeOf();
+      const first = await createdCheckout(store);
+      await commitOne(store, commitAfter(first.id, 1, { release: { completed: false } }));
+      const next = await createdCheckout(store);
+      const group = randomId("pg");
+      await expect(store.claimPaymentGroups(first.id, [group])).rejects.toThrow("holds no cart any more");
       expect(await store.claimPaymentGroups(next.id, [group])).toBeNull();
     });
 

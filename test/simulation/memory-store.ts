@@ -249,9 +249,9 @@ export class MemoryStore implements contract.Store {
 
   async claimPaymentGroups(id: string, paymentGroupIds: readonly string[]): Promise<{ readonly busy: string } | null> {
     if (paymentGroupIds.length === 0) return null;
-    const { contexts, liveGroups } = this.#tables;
-    if (contexts.get(id)?.finishedAt !== null) {
-      throw new TerminalError("CHECKOUT_FINISHED", `${id} has ended; it claims no payment groups.`);
+    const { contexts, liveCarts, liveGroups } = this.#tables;
+    if (liveCarts.get(contexts.get(id)?.cartId ?? "") !== id) {
+      throw new TerminalError("CHECKOUT_RELEASED", `${id} holds no cart any more; it claims no payment groups.`);
     }
     const busy = paymentGroupIds.toSorted().find((group) => (liveGroups.get(group) ?? id) !== id);
     if (busy !== undefined) return { busy };

@@ -1,5 +1,6 @@
 /** Somebody who looks after what needs attention: does by hand what can't be done, and says so. */
 import type { UndoName } from "../../machines/context.ts";
+import { heldCaptures } from "../../machines/payment.ts";
 import { nextDeferred } from "../../machines/rollback.ts";
 import { rollbackInput } from "../../machines/step-inputs.ts";
 import type { CheckoutView } from "../../machines/view.ts";
@@ -75,6 +76,10 @@ export class Operator {
       return { undo };
     }
     if (payment.pcrId === null || !isQuiet) return null;
+    // Money that the provider never told of can't be given back by hand in our name: the reversal finds it.
+    const known = [...heldCaptures(payment), ...payment.refunds].map(({ pspReference }) => pspReference);
+    const captures = participants.payments.find(executionContextId)?.captures ?? [];
+    if (captures.some(({ pspReference }) => !known.includes(pspReference))) return null;
     await participants.payments.cancelIfPending({ executionContextId, key: input.key, pcrId: payment.pcrId });
     return { undo };
   }

@@ -7,4 +7,8 @@ export const REGRESSIONS: readonly { readonly seed: number; readonly found: stri
     seed: 5_275,
     found: "a request that waited while a second capture was given back got that state's answer, not the stored one",
   },
+  {
+    seed: 5_008_577,
+    found: "a delayed call claimed payment groups for a checkout that had given its cart back, and held them for ever",
+  },
 ];
