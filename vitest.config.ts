@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Alone: it watches how long something takes. */
-const QUIET = ["test/faults/faulty-provider.test.ts"];
+/** Alone: they watch how long something takes. */
+const QUIET = ["test/faults/faulty-provider.test.ts", "test/messaging/relay-throughput.test.ts"];
 
 /** One more than the two cores that they are meant for: some wait for servers, processes and timers. */
 const WORKERS = 3;
@@ -12,6 +12,7 @@ const LONGEST = [
   "test/simulation/simulation.test.ts",
   "test/paths/tours.test.ts",
   "test/faults/kill.test.ts",
+  "test/faults/broker.test.ts",
   "test/service/rollback-table.test.ts",
   "test/scripts/reconcile.test.ts",
   "test/service/payment-threads.test.ts",

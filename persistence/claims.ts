@@ -29,6 +29,48 @@ export async function endOtherLeases(database: Database, nodeId: string): Promis
   await database.rows("update checkoutd.nodes set lease_until = least(lease_until, clock_timestamp()) where id <> $1", [nodeId]);
 }
 
+/** Statements of their own: a share that another node claims in between is seen at the next call. */
+export async function claimShards(database: Database, nodeId: string): Promise<readonly number[]> {
+  await database.rows(SETTLE_SHARDS, [nodeId]);
+  await database.rows(ASK_FOR_SHARDS, [nodeId]);
+  const owned = await database.rows<{ shard: number }>(
+    "select shard from checkoutd.relay_shards where owner = $1 order by shard",
+    [nodeId],
+  );
+  return owned.map(({ shard }) => shard);
+}
+
+const LIVE_NODES = `live as (select id from checkoutd.nodes where lease_until > clock_timestamp())`;
+/** All in one order: no two nodes wait for one another in a circle. */
+const LOCKED_SHARDS = `locked as materialized (select shard from checkoutd.relay_shards order by shard for update)`;
+
+/** What nobody publishes is taken, all of it: a node may live and publish nothing. What another asked for is handed over. */
+const SETTLE_SHARDS = `
+with ${LIVE_NODES}, ${LOCKED_SHARDS}
+update checkoutd.relay_shards s
+set owner = case when s.owner = $1 and s.wanted_by in (select id from live) then s.wanted_by else $1 end, wanted_by = null
+from locked l
+where l.shard = s.shard and $1 in (select id from live)
+  and ((s.owner = $1 and s.wanted_by is not null) or s.owner is null or s.owner not in (select id from live))`;
+
+/** Up to an equal share, of those who have more than theirs. */
+const ASK_FOR_SHARDS = `
+with ${LIVE_NODES}, ${LOCKED_SHARDS}, publishers as (
+  select count(distinct id) as number from (select owner as id from checkoutd.relay_shards where owner is not null union select $1) p
+), mine as (
+  select count(*) as number from checkoutd.relay_shards where owner = $1 or wanted_by = $1
+), surplus as (
+  select s.shard, row_number() over (order by s.shard) as place from (
+    select shard, wanted_by, owner, row_number() over (partition by owner order by shard) as own_place
+    from checkoutd.relay_shards where owner <> $1
+  ) s, publishers
+  where s.own_place > ceil((select count(*) from checkoutd.relay_shards)::numeric / publishers.number) and s.wanted_by is null
+)
+update checkoutd.relay_shards s set wanted_by = $1
+from surplus, publishers, mine, locked l
+where s.shard = surplus.shard and l.shard = s.shard and $1 in (select id from live)
+  and surplus.place <= floor((select count(*) from checkoutd.relay_shards)::numeric / publishers.number) - mine.number`;
+
 /** An orderly end is no crash: the checkouts that this node gives up start counting anew. */
 const END_LEASE = `
 with ended as (

@@ -46,21 +46,70 @@ from checkoutd.suspense s
 where s.amount <> 0 and s.since < clock_timestamp() - $1::double precision * interval '1 ms'
 order by s.since limit $2`;
 
-const EVENT = `o.context_id as "contextId", o.event_seq as "eventSeq", o.type, o.type_seq as "typeSeq", o.data,
-  ${milliseconds("o.committed_at")} as "committedAt", ${milliseconds("o.acknowledged_at")} as "acknowledgedAt", o.tries, c.traceparent
-from checkoutd.outbox o join checkoutd.contexts c on c.id = o.context_id`;
+const EVENT_COLUMNS = `o.context_id as "contextId", o.event_seq as "eventSeq", o.type, o.type_seq as "typeSeq", o.data,
+  ${milliseconds("o.committed_at")} as "committedAt", ${milliseconds("o.acknowledged_at")} as "acknowledgedAt", o.tries,
+  ${milliseconds("o.retry_at")} as "retryAt", o.parked_reason as "parkedReason", c.traceparent`;
+const EVENT = `${EVENT_COLUMNS} from checkoutd.outbox o join checkoutd.contexts c on c.id = o.context_id`;
 
-/** Never by an id in order: the order of ids is not the order of commits. Walks outbox_pending and stops at the limit. */
+/** So many wait of most checkouts, when there is a backlog. */
+const EVENTS_A_CHECKOUT = 5;
+
+/** Of sixteen, by the first hexadecimal digit of its id's MD5. */
+const shardOf = (contextId: string) => `('x' || left(md5(${contextId}), 1))::bit(4)::integer`;
+
+/**
+ * Never by an id in order: the order of ids is not the order of commits. Walks outbox_pending from its oldest end; checkouts
+ * whose next event must wait are in outbox_waiting, which is small. Then everything of the checkouts that were met.
+ */
 export const UNPUBLISHED = `
-select ${EVENT}
-where o.acknowledged_at is null and not exists (
-  select from checkoutd.outbox earlier
-  where earlier.context_id = o.context_id and earlier.event_seq < o.event_seq and earlier.acknowledged_at is null)
-order by o.tries, o.committed_at limit $1`;
+with met as materialized (
+  select o.context_id, o.committed_at from checkoutd.outbox o
+  where o.acknowledged_at is null and ${shardOf("o.context_id")} = any(string_to_array($1::text, ',')::integer[])
+    and not exists (
+      select from checkoutd.outbox waiting
+      where waiting.context_id = o.context_id and waiting.acknowledged_at is null
+        and (waiting.parked_reason is not null or waiting.retry_at is not null)
+        and (waiting.parked_reason is not null or waiting.retry_at > clock_timestamp()))
+  order by o.committed_at limit $2::integer * ${EVENTS_A_CHECKOUT}
+), heads as materialized (
+  select context_id, min(committed_at) as committed_at from met group by context_id order by 2 limit $2
+)
+select ${EVENT} join heads h on h.context_id = o.context_id
+where o.acknowledged_at is null order by h.committed_at, o.context_id, o.event_seq`;
 
+/** Rows are locked in one order: two relays never wait for one another in a circle. */
 export const MARK_PUBLISHED = `
-update checkoutd.outbox set tries = tries + 1,
-  acknowledged_at = case when $3::boolean then coalesce(acknowledged_at, clock_timestamp()) else acknowledged_at end
-where context_id = $1 and event_seq = $2`;
+with marks as (
+  select * from jsonb_to_recordset($1::jsonb)
+    as m ("contextId" text, "eventSeq" integer, kind text, "retryAfterMs" double precision, reason text)
+), locked as materialized (
+  select o.context_id, o.event_seq from checkoutd.outbox o
+  join marks m on m."contextId" = o.context_id and m."eventSeq" = o.event_seq
+  order by o.context_id, o.event_seq for update of o
+)
+update checkoutd.outbox o set tries = o.tries + 1,
+  acknowledged_at = case when m.kind = 'acknowledged' then coalesce(o.acknowledged_at, clock_timestamp()) else o.acknowledged_at end,
+  retry_at = case when m.kind = 'failed' then clock_timestamp() + m."retryAfterMs" * interval '1 ms' end,
+  parked_reason = m.reason
+from marks m join locked l on l.context_id = m."contextId" and l.event_seq = m."eventSeq"
+where o.context_id = l.context_id and o.event_seq = l.event_seq`;
+
+export const REDRIVE = `
+update checkoutd.outbox set parked_reason = null, retry_at = null
+where context_id = $1 and acknowledged_at is null and (parked_reason is not null or retry_at is not null)
+returning event_seq`;
+
+/** The index is walked no further than the count goes. */
+export const BACKLOG = `
+select (select count(*)::integer from (select from checkoutd.outbox where acknowledged_at is null limit 100000) as counted) as pending,
+  (select count(*)::integer from checkoutd.outbox where acknowledged_at is null and parked_reason is not null) as parked,
+  (select ${milliseconds("min(committed_at)")} from checkoutd.outbox where acknowledged_at is null) as "oldestAt"`;
+
+export const ACKNOWLEDGED = `
+select ${EVENT}
+where o.acknowledged_at is not null and ${milliseconds("o.committed_at")} >= $1::double precision
+  and ($2::double precision is null
+    or (${milliseconds("o.committed_at")}, o.context_id, o.event_seq) > ($2::double precision, $3::text, $4::integer))
+order by ${milliseconds("o.committed_at")}, o.context_id, o.event_seq limit $5`;
 
 export const EVENTS = `select ${EVENT} where o.context_id = $1 order by o.event_seq`;

@@ -3,7 +3,19 @@
  * Who writes: the owner of a checkout writes through `Store.commit` only, checked by seq and fence.
  */
 import { sql } from "drizzle-orm";
-import { bigint, check, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uniqueIndex,
+} from "drizzle-orm/pg-core";
 
 export const checkoutd = pgSchema("checkoutd");
 
@@ -155,13 +167,20 @@ export const outbox = checkoutd.table(
     committedAt: instant("committed_at").notNull(),
     acknowledgedAt: instant("acknowledged_at"),
     tries: integer("tries").notNull().default(0),
+    /** After a failure: not before then. */
+    retryAt: instant("retry_at"),
+    /** The bus will never take it as it is: an operator is asked. */
+    parkedReason: text("parked_reason"),
   },
   (table) => [
     primaryKey({ columns: [table.contextId, table.eventSeq] }),
-    // The relay's order: what failed often comes after what never did, so a poison event holds nobody up.
+    // What is parked or waits for its next try is skipped: a poison event holds nobody up.
     index("outbox_pending")
-      .on(table.tries, table.committedAt)
+      .on(table.committedAt)
       .where(sql`${table.acknowledgedAt} is null`),
+    index("outbox_waiting")
+      .on(table.contextId)
+      .where(sql`${table.acknowledgedAt} is null and (${table.parkedReason} is not null or ${table.retryAt} is not null)`),
   ],
 );
 
@@ -263,6 +282,15 @@ export const nodes = checkoutd.table("nodes", {
   id: text("id").primaryKey(),
   leaseUntil: instant("lease_until").notNull(),
   startedAt: instant("started_at").notNull().defaultNow(),
+});
+
+/** Which node publishes which part of the outbox. Sixteen rows; a checkout's shard follows from its id. */
+export const relayShards = checkoutd.table("relay_shards", {
+  shard: smallint("shard").primaryKey(),
+  /** A node, or null. */
+  owner: text("owner"),
+  /** A node that has less than its share: the owner hands it over at its next look. */
+  wantedBy: text("wanted_by"),
 });
 
 /** The SQL implementation of the distributed lock manager. Tokens grow per key across release and expiry. */

@@ -1,5 +1,5 @@
 import { InvariantError } from "../machines/errors.ts";
-import { claimOne, claimRunnable, endLease, endOtherLeases, heartbeat } from "./claims.ts";
+import { claimOne, claimRunnable, claimShards, endLease, endOtherLeases, heartbeat } from "./claims.ts";
 import { commitParameter, commitResult, commitStatement, type CommitRow } from "./commit-statement.ts";
 import type { Database } from "./connect.ts";
 import { createCheckout, findCartConflict, findClaim, type CartConflict } from "./creation.ts";
@@ -117,12 +117,30 @@ export class SqlStore implements contract.Store {
     return this.database.rows(queries.UNSETTLED, [olderThanMs, limit]);
   }
 
-  unpublished(limit: number): Promise<readonly contract.PublishedEvent[]> {
-    return this.database.rows(queries.UNPUBLISHED, [limit]);
+  claimShards(nodeId: string): Promise<readonly number[]> {
+    return claimShards(this.database, nodeId);
   }
 
-  async markPublished(contextId: string, eventSeq: number, acknowledged: boolean): Promise<void> {
-    await this.database.rows(queries.MARK_PUBLISHED, [contextId, eventSeq, acknowledged]);
+  unpublished(shards: readonly number[], limit: number): Promise<readonly contract.PublishedEvent[]> {
+    return this.database.rows(queries.UNPUBLISHED, [shards.join(), limit]);
+  }
+
+  async markPublished(marks: readonly contract.PublicationMark[]): Promise<void> {
+    if (marks.length > 0) await this.database.rows(queries.MARK_PUBLISHED, [JSON.stringify(marks)]);
+  }
+
+  async redrive(contextId: string): Promise<boolean> {
+    return (await this.database.rows(queries.REDRIVE, [contextId])).length > 0;
+  }
+
+  async backlog(): Promise<contract.OutboxBacklog> {
+    const [backlog] = await this.database.rows<contract.OutboxBacklog>(queries.BACKLOG, []);
+    return backlog ?? { pending: 0, parked: 0, oldestAt: null };
+  }
+
+  acknowledged(since: number, after: contract.EventCursor | null, limit: number): Promise<readonly contract.PublishedEvent[]> {
+    const { committedAt = null, contextId = null, eventSeq = null } = after ?? {};
+    return this.database.rows(queries.ACKNOWLEDGED, [since, committedAt, contextId, eventSeq, limit]);
   }
 
   events(contextId: string): Promise<readonly contract.PublishedEvent[]> {

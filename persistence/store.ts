@@ -197,8 +197,33 @@ export interface PublishedEvent extends OutboxEvent {
   readonly typeSeq: number;
   readonly committedAt: number;
   readonly acknowledgedAt: number | null;
+  /** How often the bus had its chance: what failed while there was no bus doesn't count. */
   readonly tries: number;
+  /** After a failure: not before then. In milliseconds since the epoch. */
+  readonly retryAt: number | null;
+  /** The bus will never take it as it is: it, and what follows it in its checkout, waits for an operator. */
+  readonly parkedReason: string | null;
   readonly traceparent: string | null;
+}
+
+/** Where a page of events ended. */
+export type EventCursor = Pick<PublishedEvent, "committedAt" | "contextId" | "eventSeq">;
+
+/** What became of one event that was offered to the bus. */
+export type PublicationMark = { readonly contextId: string; readonly eventSeq: number } & (
+  | { readonly kind: "acknowledged" }
+  | { readonly kind: "failed"; readonly retryAfterMs: number }
+  | { readonly kind: "parked"; readonly reason: string }
+);
+
+/** What is committed and not acknowledged. */
+export interface OutboxBacklog {
+  /** Counted to 100,000. */
+  readonly pending: number;
+  /** Checkouts whose next event is parked. */
+  readonly parked: number;
+  /** When the oldest of the pending was committed, in milliseconds since the epoch. */
+  readonly oldestAt: number | null;
 }
 
 export interface Store {
@@ -269,11 +294,29 @@ export interface Store {
   /** Checkouts that hold captured money in suspense for longer than `olderThanMs` (database's clock), the oldest first. */
   unsettled(olderThanMs: number, limit: number): Promise<readonly UnsettledMoney[]>;
 
-  /** Events without an acknowledgement, in order per checkout: the oldest one of each, at most `limit` checkouts. */
-  unpublished(limit: number): Promise<readonly PublishedEvent[]>;
+  /**
+   * The shards of the outbox that this node publishes from now on, until it asks again. It takes what nobody publishes,
+   * asks those who have more than their share for the rest of its own, and hands over what it was asked for. Two nodes
+   * may publish one for a moment: that costs work, and breaks nothing.
+   */
+  claimShards(nodeId: string): Promise<readonly number[]>;
 
-  /** Counts a try; marks it acknowledged when `acknowledged`. */
-  markPublished(contextId: string, eventSeq: number, acknowledged: boolean): Promise<void>;
+  /**
+   * Of at most `limit` checkouts in these shards, everything that may be published now, in order per checkout. One whose
+   * next event is parked or waits for its next try is left out.
+   */
+  unpublished(shards: readonly number[], limit: number): Promise<readonly PublishedEvent[]>;
+
+  /** Counts a try of each. What is acknowledged stays so. */
+  markPublished(marks: readonly PublicationMark[]): Promise<void>;
+
+  /** The parked event of this checkout is tried again at once, and so is one that waits for its next try. False: there is none. */
+  redrive(contextId: string): Promise<boolean>;
+
+  backlog(): Promise<OutboxBacklog>;
+
+  /** Events committed since then (milliseconds since the epoch) that were acknowledged, in order per checkout. */
+  acknowledged(since: number, after: EventCursor | null, limit: number): Promise<readonly PublishedEvent[]>;
 
   events(contextId: string): Promise<readonly PublishedEvent[]>;
 

@@ -7,7 +7,15 @@ import type { CheckoutMachine } from "../machines/checkout.ts";
 import type { CheckoutPolicy } from "../machines/context.ts";
 import type { PaymentNewsEvent } from "../machines/events.ts";
 import type { CheckoutView } from "../machines/view.ts";
-import type { CheckoutSummary, JournalEntry, LedgerEntry, Receipt, Store, StoredAnswer } from "../persistence/store.ts";
+import type {
+  CheckoutSummary,
+  JournalEntry,
+  LedgerEntry,
+  PublishedEvent,
+  Receipt,
+  Store,
+  StoredAnswer,
+} from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { CheckoutRules } from "../steps/services.ts";
 import { ActorRegistry } from "./actor-registry.ts";
@@ -31,6 +39,10 @@ export interface CheckoutOrchestrator {
   view(executionContextId: string): Promise<StoredView | null>;
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
   list(limit: number): Promise<readonly CheckoutSummary[]>;
+  /** Its events, in order, and what became of each on its way to the bus. */
+  events(executionContextId: string): Promise<readonly PublishedEvent[]>;
+  /** What could not be published is tried again at once. False: nothing waits for that. */
+  redrive(executionContextId: string): Promise<boolean>;
   /** Its money, double-entry, in order. */
   ledger(executionContextId: string): Promise<readonly LedgerEntry[]>;
   /**
@@ -114,6 +126,11 @@ export class Orchestrator implements CheckoutOrchestrator {
     this.commands = new Commands(waiting);
   }
 
+  /** Who acts here, and for how long others leave it alone. */
+  get node(): Pick<NodeLease, "nodeId" | "isHeld"> {
+    return this.lease;
+  }
+
   /** The part of the acquireLocks step that only the runtime can do: the DLM's locks, held and renewed by this node. */
   get locks(): Pick<LockKeeper, "hold"> {
     return this.lockKeeper;
@@ -171,6 +188,16 @@ export class Orchestrator implements CheckoutOrchestrator {
 
   view(executionContextId: string): Promise<StoredView | null> {
     return this.storedViews.of(executionContextId);
+  }
+
+  events(executionContextId: string): Promise<readonly PublishedEvent[]> {
+    return this.deps.store.events(executionContextId);
+  }
+
+  async redrive(executionContextId: string): Promise<boolean> {
+    const isWaiting = await this.deps.store.redrive(executionContextId);
+    if (isWaiting) this.deps.onEvents();
+    return isWaiting;
   }
 
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]> {

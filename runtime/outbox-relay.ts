@@ -2,19 +2,31 @@
  * Publishes committed events. Event n+1 of a checkout goes out after n's acknowledgement, many checkouts at
  * once; marked after the acknowledgement, so that a crash in between publishes the same id again, never none.
  */
-import type { Bus, CloudEvent } from "../messaging/bus.ts";
-import type { PublishedEvent, Store } from "../persistence/store.ts";
+import type { Bus } from "../messaging/bus.ts";
+import type { OutboxBacklog, PublicationMark, PublishedEvent, Store } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
+import type { NodeLease } from "./node-lease.ts";
+import { publishInOrder } from "./publication.ts";
 import type { Counters, Log } from "./telemetry.ts";
 
+/** How often shards are claimed, the backlog is measured, and what nobody told of is found. */
 const SWEEP_MS = 1_000;
-const CHECKOUTS_MAX = 100;
+const CHECKOUTS_MAX = 500;
+/** With so many at once there are more: then one lane reads and marks while the other publishes. */
+const BACKLOG = CHECKOUTS_MAX / 2;
+const LANES = 2;
+/** While there is no bus, it is asked again after so long, doubling. */
+const PAUSE_MIN_MS = 250;
+const PAUSE_MAX_MS = 5_000;
 /** How long a stopping node goes on publishing what it has committed; the next one finds the rest. */
 const FLUSH_MAX_MS = 2_000;
 
+const NOTHING: OutboxBacklog = { pending: 0, parked: 0, oldestAt: null };
+
 export interface OutboxRelayDeps {
-  readonly store: Pick<Store, "unpublished" | "markPublished">;
-  readonly bus: Bus;
+  readonly store: Pick<Store, "claimShards" | "unpublished" | "markPublished" | "backlog">;
+  readonly bus: Pick<Bus, "publish">;
+  readonly lease: Pick<NodeLease, "nodeId" | "isHeld">;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
@@ -23,17 +35,25 @@ export interface OutboxRelayDeps {
 }
 
 export class OutboxRelay {
+  /** As it was at the last sweep. */
+  backlog = NOTHING;
+  private shards: readonly number[] = [];
   private cancelSweep: () => void = () => {};
   private current: Promise<void> | null = null;
   private flushing: Promise<void> | null = null;
   private isKicked = false;
-  /** Events that failed since the last sweep began. */
-  private readonly failed = new Set<string>();
   private sweepAt = 0;
+  private pauseMs = 0;
   private isStopped = true;
   private flushUntil = Number.POSITIVE_INFINITY;
 
   constructor(private readonly deps: OutboxRelayDeps) {}
+
+  /** How long the oldest event has waited; 0 = none waits. */
+  get lagSeconds(): number {
+    const { oldestAt } = this.backlog;
+    return oldestAt === null ? 0 : Math.max(0, (this.deps.clock.now() - oldestAt) / 1_000);
+  }
 
   start(): void {
     this.isStopped = false;
@@ -44,12 +64,8 @@ export class OutboxRelay {
   /** There may be something new. Cheap; many kicks make one run. */
   kick(): void {
     this.isKicked = true;
-    if (this.current !== null || this.isStopped) return;
-    this.cancelSweep();
-    this.current = this.run().finally(() => {
-      this.current = null;
-      if (!this.isStopped) this.cancelSweep = this.deps.clock.after(this.isKicked ? 0 : SWEEP_MS, () => this.kick());
-    });
+    // Without a bus there is nothing to hurry for.
+    if (this.current === null && !this.isStopped && this.pauseMs === 0) this.begin();
   }
 
   /**
@@ -68,62 +84,99 @@ export class OutboxRelay {
     await this.flushing;
   }
 
+  private begin(): void {
+    this.cancelSweep();
+    this.current = this.run().finally(() => {
+      this.current = null;
+      if (this.isStopped) return;
+      const delayMs = this.pauseMs > 0 ? this.pauseMs : this.isKicked ? 0 : SWEEP_MS;
+      this.cancelSweep = this.deps.clock.after(delayMs, () => this.begin());
+    });
+  }
+
   private async run(): Promise<void> {
-    if (this.deps.clock.monotonic() >= this.sweepAt) {
-      this.sweepAt = this.deps.clock.monotonic() + SWEEP_MS;
-      this.failed.clear();
-    }
     try {
-      for (let hasMore = true; hasMore && this.deps.clock.now() < this.flushUntil;) {
+      for (let served = 1; served > 0 && this.isInTime();) {
+        if (!this.isStopped && this.isSweepDue()) await this.sweep();
         this.isKicked = false;
-        const waiting = await this.deps.store.unpublished(CHECKOUTS_MAX);
-        // What failed is tried once a sweep, however busy the others are.
-        const events = waiting.filter((event) => !this.failed.has(keyOf(event)));
-        const published = await Promise.all(events.map((event) => this.publish(event)));
-        // What failed waits for the next sweep; only those that went out may have a successor.
-        hasMore = published.some((isPublished) => isPublished);
+        served = await this.publishOnce(this.shards);
+        if (served >= BACKLOG) await Promise.all(lanesOf(this.shards).map((lane) => this.drain(lane)));
       }
     } catch (error) {
-      this.deps.log.warn({ err: error }, "The outbox could not be read; it is read again");
+      this.deps.log.warn({ err: error }, "The outbox could not be read or marked; it is tried again");
     }
   }
 
-  private async publish(event: PublishedEvent): Promise<boolean> {
-    const isPublished = await this.deps.bus.publish(toCloudEvent(event, this.deps.source)).then(
-      () => true,
-      (error: unknown) => {
-        this.deps.counters.add("publish_failures");
-        this.deps.log.warn(
-          { executionContextId: event.contextId, eventSeq: event.eventSeq, err: error },
-          "An event could not be published",
-        );
-        return false;
-      },
+  /** Until there is nothing more, or the next sweep. */
+  private async drain(shards: readonly number[]): Promise<void> {
+    for (let served = 1; served > 0 && this.isInTime() && !this.isSweepDue();) served = await this.publishOnce(shards);
+  }
+
+  private isInTime(): boolean {
+    return this.deps.clock.now() < this.flushUntil;
+  }
+
+  private isSweepDue(): boolean {
+    return this.deps.clock.monotonic() >= this.sweepAt;
+  }
+
+  private async sweep(): Promise<void> {
+    const { store, lease, clock } = this.deps;
+    this.sweepAt = clock.monotonic() + SWEEP_MS;
+    this.shards = await store.claimShards(lease.nodeId);
+    this.backlog = await store.backlog();
+  }
+
+  /** So many checkouts have had something published; 0 = there is nothing more for now. */
+  private async publishOnce(shards: readonly number[]): Promise<number> {
+    const { store } = this.deps;
+    const events = shards.length === 0 ? [] : await store.unpublished(shards, CHECKOUTS_MAX);
+    if (events.length === 0) return 0;
+    const outcomes = await Promise.all(
+      chainsOf(events).map((chain) => publishInOrder(chain, { ...this.deps, mayPublish: this.mayPublish })),
     );
-    if (!isPublished) this.failed.add(keyOf(event));
-    await this.deps.store.markPublished(event.contextId, event.eventSeq, isPublished);
-    if (isPublished) this.deps.counters.add("events_published");
-    return isPublished;
+    const marks = outcomes.flatMap((outcome) => outcome.marks);
+    await store.markPublished(marks);
+    this.count(marks);
+    const [outage = null] = outcomes.flatMap((outcome) => outcome.outage ?? []);
+    this.heed(outage);
+    const served = outcomes.filter(({ marks: [first] }) => first?.kind === "acknowledged").length;
+    return outage === null ? served : 0;
+  }
+
+  /** Told once, however long it lasts; the backlog tells how it goes on. */
+  private heed(outage: Error | null): void {
+    const { counters, log } = this.deps;
+    const wasDown = this.pauseMs > 0;
+    this.pauseMs = outage === null ? 0 : Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.pauseMs * 2));
+    if (outage !== null) counters.add("bus_unavailable");
+    if (outage !== null && !wasDown) log.warn({ err: outage }, "The bus can't be reached; events wait for it");
+    if (outage === null && wasDown) log.info({}, "The bus is back; what waited is published");
+  }
+
+  /** Others may have this node's shards by now. What it flushes at its end nobody else does, and twice is harmless. */
+  private readonly mayPublish = (): boolean => this.isStopped || this.deps.lease.isHeld();
+
+  private count(marks: readonly PublicationMark[]): void {
+    const { counters } = this.deps;
+    const countOf = (kind: PublicationMark["kind"]) => marks.filter((mark) => mark.kind === kind).length;
+    counters.add("events_published", countOf("acknowledged"));
+    counters.add("publish_failures", countOf("failed") + countOf("parked"));
+    counters.add("events_parked", countOf("parked"));
   }
 }
 
-function keyOf({ contextId, eventSeq }: PublishedEvent): string {
-  return `${contextId}:${eventSeq}`;
+/** By checkout; each in its order. */
+function chainsOf(events: readonly PublishedEvent[]): readonly (readonly PublishedEvent[])[] {
+  const chains = new Map<string, PublishedEvent[]>();
+  for (const event of events) {
+    const chain = chains.get(event.contextId);
+    if (chain === undefined) chains.set(event.contextId, [event]);
+    else chain.push(event);
+  }
+  return [...chains.values()];
 }
 
-/** Event id = `<contextId>:<event_seq>`: the same at every try, so that a broker can tell a repetition. */
-function toCloudEvent(event: PublishedEvent, source: string): CloudEvent {
-  return {
-    specversion: "1.0",
-    id: `${event.contextId}:${event.eventSeq}`,
-    source,
-    type: `checkout.v1.${event.type}`,
-    subject: event.contextId,
-    time: new Date(event.committedAt).toISOString(),
-    datacontenttype: "application/json",
-    seq: event.eventSeq,
-    typeseq: event.typeSeq,
-    ...(event.traceparent === null ? {} : { traceparent: event.traceparent }),
-    data: event.data,
-  };
+function lanesOf(shards: readonly number[]): readonly (readonly number[])[] {
+  return Array.from({ length: LANES }, (_, lane) => shards.filter((_shard, place) => place % LANES === lane));
 }

@@ -16,6 +16,8 @@ export const COUNTER_NAMES = [
   "locks_unavailable",
   "events_published",
   "publish_failures",
+  "events_parked",
+  "bus_unavailable",
   "payment_events_stored",
   "payment_events_duplicate",
   "payment_events_contradictory",

@@ -8,6 +8,7 @@ import { problem } from "./problems.ts";
 import { validRequestId } from "./request-headers.ts";
 import { addCancelRoute } from "./routes/cancel.ts";
 import { addCheckoutRoutes } from "./routes/checkouts.ts";
+import { addEventRoutes } from "./routes/events.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addInitiateRoute } from "./routes/initiate.ts";
 import { addLedgerRoute } from "./routes/ledger.ts";
@@ -35,6 +36,7 @@ export function createApp(deps: AppDeps): App {
   addPaymentAttemptRoute(app, deps);
   addResolveRoute(app, deps);
   addLedgerRoute(app, deps);
+  addEventRoutes(app, deps);
   addStreamRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
   addHealthRoutes(app, deps);

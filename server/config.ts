@@ -14,6 +14,10 @@ export interface Config {
   readonly dataDir: string;
   /** Null = locks in the database. */
   readonly redisUrl: string | null;
+  /** One broker, or several of a cluster, separated by commas. Null = events stay in this process. */
+  readonly natsUrl: string | null;
+  /** Copies of the streams that have to be made. */
+  readonly natsReplicas: number;
   readonly host: string;
   readonly port: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -37,7 +41,7 @@ export class ConfigError extends Error {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Variables that hold a secret may name a file instead, e.g. DATABASE_URL_FILE. */
-const SECRETS = ["DATABASE_URL", "REDIS_URL", "API_KEYS", "PAYMENT_WEBHOOK_SECRET"] as const;
+const SECRETS = ["DATABASE_URL", "REDIS_URL", "NATS_URL", "API_KEYS", "PAYMENT_WEBHOOK_SECRET"] as const;
 
 const DAY_MS = 86_400_000;
 
@@ -49,6 +53,8 @@ const schema = z.object({
   ),
   DATA_DIR: z.string().default("./data"),
   REDIS_URL: url(["redis:", "rediss:"], "redis://host:6379, or leave it out for locks in the database"),
+  NATS_URL: urls(["nats:", "tls:"], "nats://host:4222, or several of one cluster separated by commas"),
+  NATS_REPLICAS: integer(1, 5, 1),
   HOST: z
     .string()
     .regex(/^[A-Za-z0-9.:_-]+$/, "must be a host name or an IP address, without a scheme or port")
@@ -90,6 +96,8 @@ function configOf(values: z.infer<typeof schema>, apiKeys: readonly ApiKey[]): C
     databaseUrl: values.DATABASE_URL ?? null,
     dataDir: values.DATA_DIR,
     redisUrl: values.REDIS_URL ?? null,
+    natsUrl: values.NATS_URL ?? null,
+    natsReplicas: values.NATS_REPLICAS,
     host: values.HOST,
     port: values.PORT,
     logLevel: values.LOG_LEVEL,
@@ -165,6 +173,17 @@ function integer(min: number, max: number, preset: number) {
 }
 
 function url(protocols: readonly string[], example: string) {
-  const isOne = (text: string) => URL.canParse(text) && protocols.includes(new URL(text).protocol);
-  return z.string().refine(isOne, `must be a URL such as ${example}`).optional();
+  return z
+    .string()
+    .refine((text) => isUrl(text, protocols), `must be a URL such as ${example}`)
+    .optional();
+}
+
+function urls(protocols: readonly string[], example: string) {
+  const areUrls = (text: string) => text.split(",").every((one) => isUrl(one.trim(), protocols));
+  return z.string().refine(areUrls, `must be a URL such as ${example}`).optional();
+}
+
+function isUrl(text: string, protocols: readonly string[]): boolean {
+  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
 }

@@ -64,19 +64,30 @@ export function openPaymentDoor(deps: PaymentDoorDeps): PaymentDoor {
   return {
     async receive(delivery) {
       const verdict = verdictOn(delivery);
-      const answer = verdict === "SIGNED" ? await takeIn(deps, delivery.body) : unauthenticated(WHY_REFUSED[verdict]);
+      const answer = verdict === "SIGNED" ? await takeIn(deps, delivery) : unauthenticated(WHY_REFUSED[verdict]);
       deps.counters.add(answer.kind === "admitted" ? COUNTER_OF[answer.status] : "payment_events_refused");
       return answer;
     },
   };
 }
 
-async function takeIn(deps: PaymentDoorDeps, body: Uint8Array): Promise<DoorAnswer> {
+async function takeIn(deps: PaymentDoorDeps, { body, subject }: Delivery): Promise<DoorAnswer> {
   const json = parseJson(body);
   if (json.kind === "refused") return json;
   const parsed = readPaymentEvent(json.value);
   if (parsed.kind === "violations") return invalid(parsed.violations);
+  if (subject !== undefined && !isAbout(parsed.value, subject)) return { kind: "refused", problem: foreignSubject() };
   return { kind: "admitted", status: await keep(deps, parsed.value) };
+}
+
+/** Who may publish on one subject must not be able to speak of another payment. */
+function isAbout(read: ReadEvent, { type, pcrId }: NonNullable<Delivery["subject"]>): boolean {
+  if (read.kind === "ignored") return true;
+  return read.event.type === type && read.kind === "matched" && read.event.data.pcrId === pcrId;
+}
+
+function foreignSubject(): Problem {
+  return problem("VALIDATION_FAILED", "The event is of another type or payment than its subject, payments.v1.<type>.<pcrId>.");
 }
 
 async function keep(deps: PaymentDoorDeps, read: ReadEvent): Promise<Admitted> {

@@ -66,7 +66,13 @@ const lineItemBodySchema = z.object({
 });
 export type LineItemBody = z.infer<typeof lineItemBodySchema>;
 
-const linksSchema = z.object({ self: z.string(), stream: z.string(), history: z.string(), ledger: z.string() });
+const linksSchema = z.object({
+  self: z.string(),
+  stream: z.string(),
+  history: z.string(),
+  ledger: z.string(),
+  events: z.string(),
+});
 
 const lastErrorSchema = z.object({
   step: z.string(),
@@ -136,6 +142,26 @@ export const ledgerBodySchema = z
   })
   .openapi("Ledger");
 export type LedgerBody = z.infer<typeof ledgerBodySchema>;
+
+export const eventsBodySchema = z
+  .object({
+    events: z.array(
+      z.object({
+        id: z.string().openapi({ description: "Of the CloudEvent, and the broker's for deduplication" }),
+        type: z.string(),
+        seq: z.int().openapi({ description: "Gapless in the checkout" }),
+        typeseq: z.int().openapi({ description: "Gapless in the checkout and type" }),
+        data: z.record(z.string(), z.unknown()),
+        committedAt: instant,
+        acknowledgedAt: instant.nullable().openapi({ description: "When the bus had it; null: it has not yet" }),
+        tries: z.int().openapi({ description: "How often the bus took or refused it; outages don't count" }),
+        retryAt: instant.nullable().openapi({ description: "After a failure: not before then" }),
+        parkedReason: z.string().nullable().openapi({ description: "Why the bus will never take it as it is" }),
+      }),
+    ),
+  })
+  .openapi("CheckoutEvents");
+export type EventsBody = z.infer<typeof eventsBodySchema>;
 
 export const checkoutListSchema = z
   .object({

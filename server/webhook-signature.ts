@@ -7,6 +7,8 @@ export interface Delivery {
   readonly headers: SignatureHeaders;
   /** The raw bytes: what was parsed and written again is another text. */
   readonly body: Uint8Array;
+  /** Where the transport names what it is about: then the event must be that one. */
+  readonly subject?: { readonly type: string; readonly pcrId: string };
 }
 
 export interface SignatureHeaders {

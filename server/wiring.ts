@@ -6,7 +6,7 @@ import { SqlLocks } from "../locking/sql-locks.ts";
 import { checkoutMachine } from "../machines/checkout.ts";
 import { InvariantError } from "../machines/errors.ts";
 import { MACHINE_HASH } from "../machines/version.ts";
-import { InProcessBus } from "../messaging/in-process-bus.ts";
+import { EVENT_SOURCE } from "../messaging/subjects.ts";
 import type { Database } from "../persistence/connect.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
 import { migrate } from "../persistence/migrate.ts";
@@ -22,6 +22,7 @@ import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutServices } from "../steps/services.ts";
 import { answerFor } from "./answer.ts";
 import { ConfigError, type Config } from "./config.ts";
+import { openMessages, type Messages } from "./wiring-messages.ts";
 import type { Metrics } from "./metrics.ts";
 import { openParticipants } from "./participants.ts";
 import type { PaymentDoor } from "./payment-events.ts";
@@ -30,11 +31,15 @@ import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
 
 /** Checkouts in one node's memory at once; beyond that a node says OVERLOADED. */
 const RESIDENT_MAX = 2_000;
-const EVENT_SOURCE = "/checkoutd";
+
+interface Connections {
+  readonly database: Database;
+  readonly locks: LockManager;
+  readonly messages: Messages;
+}
 
 export interface CheckoutNode {
   readonly orchestrator: Orchestrator;
-  readonly bus: InProcessBus;
   readonly paymentDoor: PaymentDoor | null;
   readonly metrics: Metrics;
   readonly readinessChecks: Readonly<Record<string, () => Promise<void>>>;
@@ -51,8 +56,9 @@ export async function startNode(
   const database = await openDatabase(config, log);
   try {
     await migrate(database);
+    const messages = await openMessages(config, log);
     const locks = await openLocks(config, database, log);
-    return await assemble(config, log, database, locks, replacements);
+    return await assemble(config, log, { database, locks, messages }, replacements);
   } catch (error) {
     await database.close();
     throw error;
@@ -62,18 +68,16 @@ export async function startNode(
 async function assemble(
   config: Config,
   log: Logger,
-  database: Database,
-  locks: LockManager,
+  { database, locks, messages }: Connections,
   replacements: Partial<CheckoutServices>,
 ): Promise<CheckoutNode> {
   const store = new SqlStore(database);
-  const bus = new InProcessBus();
+  const { bus } = messages;
   const counters = new Counters();
   const { paymentDeadlineMs } = config.policy;
   const participants = await openParticipants({ database, clock, ids, flagsFile: config.flagsFile, paymentDeadlineMs });
   const services: CheckoutServices = { ...participants.services, ...replacements };
   const requests = { load: (id: string) => loadRequest(store, id) };
-  const relay = new OutboxRelay({ store, bus, clock, log, counters, source: EVENT_SOURCE });
   const executions = checkoutExecutions({ services, requests, clock }, (input, signal) =>
     acquireLocks(store, orchestrator.locks)(input, signal),
   );
@@ -93,6 +97,7 @@ async function assemble(
     residentMax: RESIDENT_MAX,
     isExclusive: database.kind === "embedded",
   });
+  const relay = new OutboxRelay({ store, bus, lease: orchestrator.node, clock, log, counters, source: EVENT_SOURCE });
   const { provider } = participants;
   const { door, startSending } = openProviderDoor({
     provider,
@@ -106,17 +111,18 @@ async function assemble(
   await orchestrator.start();
   relay.start();
   moneyWatch.start();
+  const stopTaking = door === null ? async () => {} : messages.takePayments(door);
   const stopSending = startSending((error) =>
     log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
   );
   return {
     orchestrator,
-    bus,
     paymentDoor: door,
-    metrics: metricsOf(counters, moneyWatch),
+    metrics: metricsOf(counters, moneyWatch, relay),
     readinessChecks: { database: () => database.ping(), locks: () => locks.ping() },
     stop: once(async () => {
       await stopSending();
+      await stopTaking();
       await moneyWatch.stop();
       await orchestrator.stop();
       await relay.stop();
@@ -127,7 +133,7 @@ async function assemble(
   };
 }
 
-function metricsOf(counters: Counters, moneyWatch: MoneyWatch): Metrics {
+function metricsOf(counters: Counters, moneyWatch: MoneyWatch, relay: OutboxRelay): Metrics {
   return {
     counters,
     gauges: {
@@ -139,6 +145,9 @@ function metricsOf(counters: Counters, moneyWatch: MoneyWatch): Metrics {
         help: "How long the oldest of that money has been held",
         value: () => moneyWatch.oldestSeconds,
       },
+      outbox_pending: { help: "Committed events that no bus has acknowledged yet", value: () => relay.backlog.pending },
+      outbox_parked: { help: "Checkouts whose next event waits for an operator", value: () => relay.backlog.parked },
+      outbox_lag_seconds: { help: "How long the oldest of them has waited", value: () => relay.lagSeconds },
     },
   };
 }

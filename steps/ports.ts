@@ -18,4 +18,4 @@ export interface Ids {
 }
 
 export type IdPrefix =
-  "ctx" | "pg" | "psp" | "inv" | "co" | "opt" | "li" | "pcr" | "att" | "psr" | "rfd" | "node" | "cmt" | "req" | "rsl";
+  "ctx" | "pg" | "psp" | "inv" | "co" | "opt" | "li" | "pcr" | "att" | "psr" | "rfd" | "node" | "cmt" | "req" | "rsl" | "rpl";

@@ -291,6 +291,8 @@ CREATE TABLE "checkoutd"."outbox" (
 	"committed_at" timestamp with time zone NOT NULL,
 	"acknowledged_at" timestamp with time zone,
 	"tries" integer DEFAULT 0 NOT NULL,
+	"retry_at" timestamp with time zone,
+	"parked_reason" text,
 	CONSTRAINT "outbox_context_id_event_seq_pk" PRIMARY KEY("context_id","event_seq")
 );
 --> statement-breakpoint
@@ -298,6 +300,12 @@ CREATE TABLE "checkoutd"."pcr_contexts" (
 	"pcr_id" text PRIMARY KEY NOT NULL,
 	"context_id" text,
 	"arrived" integer NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "checkoutd"."relay_shards" (
+	"shard" smallint PRIMARY KEY NOT NULL,
+	"owner" text,
+	"wanted_by" text
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."requests" (
@@ -439,7 +447,8 @@ CREATE UNIQUE INDEX "idempotency_keys_context" ON "checkoutd"."idempotency_keys"
 CREATE INDEX "inbox_context" ON "checkoutd"."inbox" USING btree ("context_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."context_id" is not null;--> statement-breakpoint
 CREATE INDEX "inbox_pcr" ON "checkoutd"."inbox" USING btree ("pcr_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."pcr_id" is not null;--> statement-breakpoint
 CREATE INDEX "live_payment_groups_context" ON "checkoutd"."live_payment_groups" USING btree ("context_id");--> statement-breakpoint
-CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("tries","committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
+CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
+CREATE INDEX "outbox_waiting" ON "checkoutd"."outbox" USING btree ("context_id") WHERE "checkoutd"."outbox"."acknowledged_at" is null and ("checkoutd"."outbox"."parked_reason" is not null or "checkoutd"."outbox"."retry_at" is not null);--> statement-breakpoint
 CREATE INDEX "pcr_contexts_context" ON "checkoutd"."pcr_contexts" USING btree ("context_id") WHERE "checkoutd"."pcr_contexts"."context_id" is not null;--> statement-breakpoint
 CREATE INDEX "suspense_open" ON "checkoutd"."suspense" USING btree ("since") WHERE "checkoutd"."suspense"."amount" <> 0;--> statement-breakpoint
 CREATE INDEX "coupon_uses_context" ON "checkoutd"."coupon_uses" USING btree ("context_id");--> statement-breakpoint

@@ -41,6 +41,14 @@ COMMENT ON COLUMN checkoutd.outbox.acknowledged_at IS 'Written by the relay, aft
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.outbox.tries IS 'Written by the relay.';
 --> statement-breakpoint
+COMMENT ON COLUMN checkoutd.outbox.retry_at IS 'Written by the relay; cleared by an operator.';
+--> statement-breakpoint
+COMMENT ON COLUMN checkoutd.outbox.parked_reason IS 'Written by the relay; cleared by an operator.';
+--> statement-breakpoint
+COMMENT ON TABLE checkoutd.relay_shards IS 'Sixteen rows for ever. A free shard is taken by whichever node looks first; owner is changed by the owner itself while it lives, for the node in wanted_by.';
+--> statement-breakpoint
+INSERT INTO checkoutd.relay_shards (shard) SELECT generate_series(0, 15);
+--> statement-breakpoint
 COMMENT ON COLUMN checkoutd.inbox.consumed_seq IS 'Written by the owner''s commit that consumes the row.';
 --> statement-breakpoint
 COMMENT ON TABLE checkoutd.inbox IS 'Written on arrival: payment events with pcr_id (null = it names none), commands with context_id.';

@@ -7,7 +7,7 @@ import { canonicalJson } from "../../machines/canonical-json.ts";
 import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import type { ActorLogics } from "../../machines/vocabulary.ts";
 import type { Bus } from "../../messaging/bus.ts";
-import type { Commit, Store } from "../../persistence/store.ts";
+import type { Commit, PublicationMark, Store } from "../../persistence/store.ts";
 import { ActorRegistry } from "../../runtime/actor-registry.ts";
 import type { StampedEvent } from "../../runtime/engine.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
@@ -37,6 +37,9 @@ interface RunningStep {
   readonly reject: (error: unknown) => void;
 }
 
+const EVERY_SHARD = Array.from({ length: 16 }, (_, shard) => shard);
+const NOTHING_WAITS = { pending: 0, parked: 0, oldestAt: null };
+
 export class MortalRuntime {
   readonly life = new Life();
   readonly counters = new Counters();
@@ -58,7 +61,15 @@ export class MortalRuntime {
     this.store = this.#mortal(world.store);
     const { counters, store } = this;
     const relayClock = { ...clock, after: (delayMs: number, run: () => void) => this.#soon(delayMs, run) };
-    this.#relay = new OutboxRelay({ store, bus: this.#bus(), clock: relayClock, log, counters, source: "/paths" });
+    const lease = { nodeId: name, isHeld: () => true };
+    const outbox = {
+      // Who publishes what is another matter: here each node publishes all.
+      claimShards: async () => EVERY_SHARD,
+      backlog: async () => NOTHING_WAITS,
+      unpublished: (shards: readonly number[], limit: number) => store.unpublished(shards, limit),
+      markPublished: (marks: readonly PublicationMark[]) => store.markPublished(marks),
+    };
+    this.#relay = new OutboxRelay({ store: outbox, bus: this.#bus(), lease, clock: relayClock, log, counters, source: "/paths" });
     this.registry = new ActorRegistry({
       machine: scriptedMachine(number, (src, input, signal) => this.#start(stepText(src, input), signal)),
       store,
@@ -66,7 +77,7 @@ export class MortalRuntime {
       ids: pathIds(name),
       log,
       counters,
-      lease: { nodeId: name, isHeld: () => true },
+      lease,
       lockKeeper: { hold: async () => ({}), release: async () => {} },
       answerFor: () => null,
       onEvents: () => this.#relay.kick(),

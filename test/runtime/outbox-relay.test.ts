@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { TerminalError, TransientError } from "../../machines/errors.ts";
 import type { CloudEvent } from "../../messaging/bus.ts";
-import type { PublishedEvent } from "../../persistence/store.ts";
+import type { OutboxBacklog, PublicationMark, PublishedEvent } from "../../persistence/store.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import { idle, ManualClock, SILENT } from "../support/ports.ts";
@@ -8,46 +9,60 @@ import { idle, ManualClock, SILENT } from "../support/ports.ts";
 const SWEEP_MS = 1_000;
 const AT = Date.UTC(2027, 0, 8, 10);
 
-/** An outbox in memory with the store's rule: of each checkout the oldest event without an acknowledgement. */
+/** An outbox in memory by the store's rules: of each checkout whose next event is due, all without an acknowledgement. */
 class Outbox {
-  readonly rows: (PublishedEvent & { acknowledgedAt: number | null; tries: number })[] = [];
+  readonly rows: Mutable<PublishedEvent>[] = [];
+  shards: readonly number[] = [0];
   reads = 0;
+
+  constructor(private readonly clock: ManualClock) {}
 
   add(contextId: string, eventSeq: number, traceparent: string | null = null): void {
     const type = "line_items_updated";
-    const data = { n: eventSeq };
-    this.rows.push({
-      contextId,
-      eventSeq,
-      type,
-      typeSeq: eventSeq,
-      data,
-      committedAt: AT,
-      acknowledgedAt: null,
-      tries: 0,
-      traceparent,
-    });
+    const unseen = { committedAt: AT, acknowledgedAt: null, tries: 0, retryAt: null, parkedReason: null };
+    this.rows.push({ contextId, eventSeq, type, typeSeq: eventSeq, data: { n: eventSeq }, traceparent, ...unseen });
   }
 
-  unpublished = async (limit: number): Promise<readonly PublishedEvent[]> => {
-    this.reads++;
-    const oldest = new Map<string, PublishedEvent>();
-    for (const row of this.rows) if (row.acknowledgedAt === null && !oldest.has(row.contextId)) oldest.set(row.contextId, row);
-    return [...oldest.values()].slice(0, limit);
+  get acknowledged(): readonly string[] {
+    const rows = this.rows.filter(({ acknowledgedAt }) => acknowledgedAt !== null);
+    return rows.map(({ contextId, eventSeq }) => `${contextId}:${eventSeq}`);
+  }
+
+  claimShards = async (): Promise<readonly number[]> => this.shards;
+
+  backlog = async (): Promise<OutboxBacklog> => {
+    const pending = this.rows.filter(({ acknowledgedAt }) => acknowledgedAt === null).length;
+    return { pending, parked: 0, oldestAt: pending === 0 ? null : AT };
   };
 
-  markPublished = async (contextId: string, eventSeq: number, acknowledged: boolean): Promise<void> => {
-    const row = this.rows.find((one) => one.contextId === contextId && one.eventSeq === eventSeq);
-    if (row === undefined) throw new Error("Only what is in the outbox is published.");
-    row.tries++;
-    if (acknowledged) row.acknowledgedAt = AT;
+  unpublished = async (_shards: readonly number[], limit: number): Promise<readonly PublishedEvent[]> => {
+    this.reads++;
+    const waiting = this.rows.filter(({ acknowledgedAt }) => acknowledgedAt === null);
+    const heads = new Map<string, PublishedEvent>();
+    for (const row of waiting) if (!heads.has(row.contextId)) heads.set(row.contextId, row);
+    const isDue = ({ parkedReason, retryAt }: PublishedEvent) => parkedReason === null && (retryAt ?? 0) <= this.clock.now();
+    const due = [...heads.values()].filter(isDue).slice(0, limit);
+    return due.flatMap(({ contextId }) => waiting.filter((row) => row.contextId === contextId));
+  };
+
+  markPublished = async (marks: readonly PublicationMark[]): Promise<void> => {
+    for (const mark of marks) {
+      const row = this.rows.find(({ contextId, eventSeq }) => contextId === mark.contextId && eventSeq === mark.eventSeq);
+      if (row === undefined) throw new Error("Only what is in the outbox is published.");
+      row.tries++;
+      if (mark.kind === "acknowledged") row.acknowledgedAt = AT;
+      row.retryAt = mark.kind === "failed" ? this.clock.now() + mark.retryAfterMs : null;
+      row.parkedReason = mark.kind === "parked" ? mark.reason : null;
+    }
   };
 }
+
+type Mutable<Row> = { -readonly [Field in keyof Row]: Row[Field] };
 
 function setup() {
   const clock = new ManualClock();
   const counters = new Counters();
-  const outbox = new Outbox();
+  const outbox = new Outbox(clock);
   const sent: CloudEvent[] = [];
   const controls = { publish: async (_event: CloudEvent): Promise<void> => undefined };
   const bus = {
@@ -58,9 +73,10 @@ function setup() {
     ping: async () => undefined,
     stop: async () => undefined,
   };
-  const relay = new OutboxRelay({ store: outbox, bus, clock, log: SILENT, counters, source: "/checkoutd" });
+  const lease = { nodeId: "node_1", isHeld: () => true };
+  const relay = new OutboxRelay({ store: outbox, bus, lease, clock, log: SILENT, counters, source: "/checkoutd" });
   const sweep = () => (clock.advance(SWEEP_MS), idle());
-  return { clock, counters, outbox, sent, controls, relay, sweep };
+  return { clock, counters, lease, outbox, sent, controls, relay, sweep };
 }
 
 test("publishes n+1 of a checkout after n's acknowledgement, and other checkouts meanwhile", async () => {
@@ -98,17 +114,103 @@ test("one that can't be published is tried again later, its successors wait, oth
   expect(outbox.rows.map(({ acknowledgedAt }) => acknowledgedAt)).not.toContain(null);
 });
 
-test("the broker is down: one try a sweep, not a busy loop", async () => {
-  const { outbox, sent, controls, relay, sweep } = setup();
+test("what fails again and again waits longer each time, up to a minute", async () => {
+  const { clock, outbox, controls, relay, sweep } = setup();
   outbox.add("ctx_a", 1);
-  controls.publish = () => Promise.reject(new Error("the broker is down"));
+  controls.publish = () => Promise.reject(new Error("a subscriber throws"));
+  relay.start();
+  await idle();
+  const waits: number[] = [];
+  for (let tries = 1; tries <= 8; tries++) {
+    const waitMs = (outbox.rows[0]?.retryAt ?? 0) - clock.now();
+    waits.push(waitMs);
+    for (let passed = 0; passed < waitMs; passed += SWEEP_MS) await sweep();
+  }
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+  await relay.stop();
+});
+
+test("no bus: events wait without being counted as tried, and it is asked again after longer and longer pauses", async () => {
+  const { clock, outbox, sent, controls, counters, relay } = setup();
+  for (const seq of [1, 2]) outbox.add("ctx_a", seq);
+  controls.publish = () => Promise.reject(new TransientError("BROKER_UNAVAILABLE", "NATS is away"));
   relay.start();
   await idle();
   expect(sent).toHaveLength(1);
+  for (const pauseMs of [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]) {
+    const before = sent.length;
+    relay.kick();
+    clock.advance(pauseMs - 1);
+    await idle();
+    expect(sent, `not before ${pauseMs} ms`).toHaveLength(before);
+    clock.advance(1);
+    await idle();
+    expect(sent, `after ${pauseMs} ms`).toHaveLength(before + 1);
+  }
+  expect(outbox.rows.map(({ tries }) => tries)).toEqual([0, 0]);
+  expect(counters.get("bus_unavailable")).toBe(sent.length);
+  controls.publish = async () => undefined;
+  clock.advance(5_000);
+  await idle();
+  expect(outbox.acknowledged).toEqual(["ctx_a:1", "ctx_a:2"]);
+  await relay.stop();
+});
+
+test("one that the bus will never take is parked with what follows it; other checkouts go on", async () => {
+  const { outbox, sent, controls, counters, relay, sweep } = setup();
+  for (const seq of [1, 2]) for (const id of ["ctx_a", "ctx_b"]) outbox.add(id, seq);
+  controls.publish = async ({ id }) => {
+    if (id === "ctx_a:1") throw new TerminalError("EVENT_TOO_LARGE", "It is larger than the broker takes.");
+  };
+  relay.start();
+  await idle();
+  await sweep();
+  expect(outbox.acknowledged).toEqual(["ctx_b:1", "ctx_b:2"]);
+  expect(outbox.rows[0]?.parkedReason).toBe("EVENT_TOO_LARGE: It is larger than the broker takes.");
+  expect(sent.filter(({ subject }) => subject === "ctx_a")).toHaveLength(1);
+  expect(counters.get("events_parked")).toBe(1);
+  await relay.stop();
+});
+
+test("a node without a share of the outbox publishes nothing, and looks for one at each sweep", async () => {
+  const { outbox, sent, relay, sweep } = setup();
+  outbox.add("ctx_a", 1);
+  outbox.shards = [];
+  relay.start();
+  await idle();
+  expect(sent).toEqual([]);
+  outbox.shards = [3];
+  await sweep();
+  expect(sent).toHaveLength(1);
+  await relay.stop();
+});
+
+test("a node that lost its lease publishes no further event: another may have its share", async () => {
+  const { outbox, sent, controls, lease, relay, sweep } = setup();
+  for (const seq of [1, 2]) outbox.add("ctx_a", seq);
+  controls.publish = async () => void (lease.isHeld = () => false);
+  relay.start();
+  await idle();
+  await sweep();
+  expect(sent.map(({ seq }) => seq)).toEqual([1]);
+  lease.isHeld = () => true;
+  controls.publish = async () => undefined;
+  await sweep();
+  expect(outbox.acknowledged).toEqual(["ctx_a:1", "ctx_a:2"]);
+  await relay.stop();
+});
+
+test("it knows how much waits, and how long the oldest has", async () => {
+  const { clock, outbox, controls, relay, sweep } = setup();
+  controls.publish = () => Promise.reject(new TransientError("BROKER_UNAVAILABLE", "NATS is away"));
+  for (const seq of [1, 2]) outbox.add("ctx_a", seq);
+  expect(relay.lagSeconds).toBe(0);
+  relay.start();
+  await idle();
   await sweep();
   await sweep();
-  expect(sent).toHaveLength(3);
-  expect(outbox.rows[0]?.tries).toBe(3);
+  expect(relay.backlog.pending).toBe(2);
+  expect(relay.lagSeconds).toBe((clock.now() - AT) / 1_000);
   await relay.stop();
 });
 

@@ -74,7 +74,7 @@ describe("without API keys", () => {
 });
 
 describe("another caller's checkout", () => {
-  it.each(["", "/history", "/stream", "/ledger"])("looks exactly like one that doesn't exist (%s)", async (suffix) => {
+  it.each(["", "/history", "/stream", "/ledger", "/events"])("looks exactly like one that doesn't exist (%s)", async (suffix) => {
     const { app } = withCheckoutOf("app");
     const headers = { Authorization: "Bearer shop-key-0123456789" };
     const foreign = await app.request(CHECKOUT + suffix, { headers });

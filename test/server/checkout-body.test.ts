@@ -50,6 +50,7 @@ describe("the body of a checkout", () => {
         stream: "/orchestration/checkout/ctx_1/stream",
         history: "/orchestration/checkout/ctx_1/history",
         ledger: "/orchestration/checkout/ctx_1/ledger",
+        events: "/orchestration/checkout/ctx_1/events",
       },
     });
     expect(invoice).toMatchObject({ invoiceId: "inv_1", version: 1, payable: 249900, expiresAt: "2027-01-08T10:15:00.000Z" });

@@ -27,6 +27,8 @@ describe("the configuration", () => {
       databaseUrl: null,
       dataDir: "./data",
       redisUrl: null,
+      natsUrl: null,
+      natsReplicas: 1,
       host: "127.0.0.1",
       port: 8080,
       logLevel: "info",

@@ -45,7 +45,7 @@ const ENTRIES: Readonly<Record<string, Meets>> = {
   "confirmation tried again": ({ from, to }) => /confirming\.backingOff/.test(from ?? "") && to.endsWith("running"),
 };
 
-const COUNTERS: readonly CounterName[] = ["lease_lost", "checkouts_resumed", "locks_unavailable", "publish_failures"];
+const COUNTERS: readonly CounterName[] = ["lease_lost", "checkouts_resumed", "locks_unavailable", "bus_unavailable"];
 const TOLD = [
   "answer replayed",
   "event heard before",
@@ -64,8 +64,8 @@ const STATE = [
   "needed attention",
   "tombstone",
   "call refused by a tombstone",
-  "published twice",
   "write refused by the fence",
+  "published again",
 ] as const;
 
 /** Everything that all runs together must have met. */
@@ -86,6 +86,6 @@ export async function coverageOf(run: Simulation): Promise<ReadonlyMap<string, n
   for (const name of TOLD) add(name, run.happened.get(name) ?? 0);
   add("call refused by a tombstone", run.participants.effects.refusals + run.participants.payments.refusals);
   add("write refused by the fence", run.store.refusedCommits);
-  add("published twice", run.bus.stored.length - new Set(run.bus.stored.map(({ id }) => id)).size);
+  add("published again", run.broker.repetitions);
   return met;
 }

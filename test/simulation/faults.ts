@@ -19,6 +19,7 @@ export const FAULT_RATES_MAX = {
   "locks: flushed": 0.02,
   "bus: publication lost": 0.1,
   "bus: acknowledgement lost": 0.1,
+  "bus: down": 0.03,
   "node: killed before a call": 0.03,
   "node: killed after a call": 0.03,
   "node: paused": 0.04,

@@ -116,7 +116,8 @@ function publish(tables: Tables, row: ContextRow, events: WrittenCommit["events"
   for (const { type, data } of events) {
     const typeSeq = 1 + published.filter((earlier) => earlier.type === type).length;
     const eventSeq = published.length + 1;
-    published.push({ contextId: row.id, eventSeq, type, typeSeq, data, committedAt, acknowledgedAt: null, tries: 0 });
+    const untried = { acknowledgedAt: null, tries: 0, retryAt: null, parkedReason: null };
+    published.push({ contextId: row.id, eventSeq, type, typeSeq, data, committedAt, ...untried });
   }
   if (events.length > 0) tables.outboxes.set(row.id, published);
 }

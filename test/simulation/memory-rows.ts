@@ -66,8 +66,17 @@ export interface SuspenseRow {
   readonly since: number;
 }
 
+interface ShardRow {
+  readonly owner: string | null;
+  readonly wantedBy: string | null;
+}
+
+const FREE: ShardRow = { owner: null, wantedBy: null };
+
 /** Every table, by its primary key. Rows of a journal, an outbox and a ledger are in order; inbox rows by arrival. */
 export class Tables {
+  /** Of the outbox: who publishes them, and who asked for them. */
+  shards = new Map(Array.from({ length: 16 }, (_, shard) => [shard, FREE] as const));
   contexts = new Map<string, ContextRow>();
   requests = new Map<string, JsonText<unknown>>();
   checkpoints = new Map<string, CheckpointRow>();
@@ -89,6 +98,10 @@ export class Tables {
     const copy = new Tables();
     for (const [name, rows] of Object.entries(this)) Object.assign(copy, { [name]: new Map(rows as Map<string, unknown>) });
     return copy;
+  }
+
+  hasLease(nodeId: string, now: number): boolean {
+    return (this.leases.get(nodeId) ?? Number.NEGATIVE_INFINITY) > now;
   }
 
   /** A command names its checkout; a payment event names its requirement, which one checkout knows. */

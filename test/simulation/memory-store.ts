@@ -7,7 +7,8 @@ import { TerminalError } from "../../machines/errors.ts";
 import type * as contract from "../../persistence/store.ts";
 import type { Clock } from "../../steps/ports.ts";
 import { applyCommit, writeBatch } from "./memory-commit.ts";
-import { keyOf, read, Tables, written, type ContextRow, type OutboxRow } from "./memory-rows.ts";
+import { MemoryOutbox } from "./memory-outbox.ts";
+import { keyOf, read, Tables, written, type ContextRow } from "./memory-rows.ts";
 
 const CLAIMS_WITHOUT_PROGRESS_MAX = 5;
 const FIRST_FENCE = 1;
@@ -18,12 +19,14 @@ type CartConflict = Exclude<contract.CreateResult, { kind: "created" | "exists" 
 export class MemoryStore implements contract.Store {
   readonly #clock: Pick<Clock, "now">;
   readonly #tables: Tables;
+  readonly #outbox: MemoryOutbox;
   /** Commits that came too late, under an old fence or after another's. */
   refusedCommits = 0;
 
   constructor(clock: Pick<Clock, "now">, tables = new Tables()) {
     this.#clock = clock;
     this.#tables = tables;
+    this.#outbox = new MemoryOutbox(clock, tables);
   }
 
   /** A store of its own with the same rows, and another clock. */
@@ -195,7 +198,7 @@ export class MemoryStore implements contract.Store {
   }
 
   async claimRunnable(nodeId: string, limit: number): Promise<readonly string[]> {
-    if (!this.#hasLease(nodeId)) return [];
+    if (!this.#tables.hasLease(nodeId, this.#clock.now())) return [];
     const runnable = [...this.#tables.contexts.values()].filter((row) => this.#isRunnable(row)).slice(0, limit);
     return runnable.filter((row) => this.#claim(row, nodeId) !== null).map(({ id }) => id);
   }
@@ -221,7 +224,7 @@ export class MemoryStore implements contract.Store {
 
   async claim(id: string, nodeId: string): Promise<number | null> {
     const row = this.#tables.contexts.get(id);
-    if (row === undefined || row.parkedReason !== null || !this.#hasLease(nodeId)) return null;
+    if (row === undefined || row.parkedReason !== null || !this.#tables.hasLease(nodeId, this.#clock.now())) return null;
     return row.owner !== nodeId && this.#hasLiveOwner(row) ? null : this.#claim(row, nodeId);
   }
 
@@ -329,34 +332,32 @@ export class MemoryStore implements contract.Store {
       .slice(0, limit);
   }
 
-  async unpublished(limit: number): Promise<readonly contract.PublishedEvent[]> {
-    const oldest = [...this.#tables.outboxes.values()].flatMap((rows) => {
-      const first = rows.find(({ acknowledgedAt }) => acknowledgedAt === null);
-      return first === undefined ? [] : [first];
-    });
-    const byTries = (left: OutboxRow, right: OutboxRow) => left.tries - right.tries || left.committedAt - right.committedAt;
-    return oldest
-      .toSorted(byTries)
-      .slice(0, limit)
-      .map((row) => this.#published(row));
+  claimShards(nodeId: string): Promise<readonly number[]> {
+    return this.#outbox.claimShards(nodeId);
   }
 
-  async markPublished(contextId: string, eventSeq: number, acknowledged: boolean): Promise<void> {
-    const rows = this.#tables.outboxes.get(contextId) ?? [];
-    const marked = rows.map((row) => {
-      if (row.eventSeq !== eventSeq) return row;
-      const acknowledgedAt = acknowledged ? (row.acknowledgedAt ?? this.#clock.now()) : row.acknowledgedAt;
-      return { ...row, tries: row.tries + 1, acknowledgedAt };
-    });
-    if (rows.length > 0) this.#tables.outboxes.set(contextId, marked);
+  unpublished(shards: readonly number[], limit: number): Promise<readonly contract.PublishedEvent[]> {
+    return this.#outbox.unpublished(shards, limit);
   }
 
-  async events(contextId: string): Promise<readonly contract.PublishedEvent[]> {
-    return (this.#tables.outboxes.get(contextId) ?? []).map((row) => this.#published(row));
+  markPublished(marks: readonly contract.PublicationMark[]): Promise<void> {
+    return this.#outbox.markPublished(marks);
   }
 
-  #published(row: OutboxRow): contract.PublishedEvent {
-    return { ...row, data: read(row.data), traceparent: this.#tables.contexts.get(row.contextId)?.traceparent ?? null };
+  redrive(contextId: string): Promise<boolean> {
+    return this.#outbox.redrive(contextId);
+  }
+
+  backlog(): Promise<contract.OutboxBacklog> {
+    return this.#outbox.backlog();
+  }
+
+  acknowledged(since: number, after: contract.EventCursor | null, limit: number): Promise<readonly contract.PublishedEvent[]> {
+    return this.#outbox.acknowledged(since, after, limit);
+  }
+
+  events(contextId: string): Promise<readonly contract.PublishedEvent[]> {
+    return this.#outbox.events(contextId);
   }
 
   async heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
@@ -384,12 +385,8 @@ export class MemoryStore implements contract.Store {
     for (const [id, until] of this.#tables.leases) if (isEnded(id)) this.#tables.leases.set(id, Math.min(until, now));
   }
 
-  #hasLease(nodeId: string): boolean {
-    return (this.#tables.leases.get(nodeId) ?? Number.NEGATIVE_INFINITY) > this.#clock.now();
-  }
-
   #hasLiveOwner({ owner }: ContextRow): boolean {
-    return owner !== null && this.#hasLease(owner);
+    return owner !== null && this.#tables.hasLease(owner, this.#clock.now());
   }
 }
 

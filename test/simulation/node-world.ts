@@ -7,13 +7,15 @@ import type { Log } from "../../runtime/telemetry.ts";
 import type { Clock, Ids } from "../../steps/ports.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
 import type { Faults } from "./faults.ts";
+import type { Life } from "./life.ts";
 import type { Traffic } from "./traffic.ts";
 
 export interface NodeWorld {
   readonly store: Store;
   readonly services: CheckoutServices;
   readonly locks: LockManager;
-  readonly bus: Bus;
+  /** For one node. */
+  readonly openBus: (life: Life) => Bus;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;

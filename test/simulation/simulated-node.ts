@@ -58,7 +58,6 @@ export class SimulatedNode {
       acquireLocks(store, this.orchestrator.locks)(input, signal),
     );
     const executions = plant.executions?.(real) ?? real;
-    this.#relay = new OutboxRelay({ store, bus: world.bus, clock, log, counters, source: "/simulation" });
     this.orchestrator = new Orchestrator({
       machine: machineOf(place, plant.machine ?? checkoutMachine, executions),
       machineHash: "simulation",
@@ -75,6 +74,15 @@ export class SimulatedNode {
       checkpointEvery: CHECKPOINT_EVERY,
       residentMax: 1_000,
       isExclusive,
+    });
+    this.#relay = new OutboxRelay({
+      store,
+      bus: world.openBus(life),
+      lease: this.orchestrator.node,
+      clock,
+      log,
+      counters,
+      source: "/simulation",
     });
     this.orchestrator.watch(({ executionContextId, entry }) =>
       events.trace(() => `${executionContextId} #${entry.seq} ${brief(entry.event.type)}: ${wayOf(entry)}`),

@@ -4,6 +4,7 @@
  */
 import type { CheckoutPolicy } from "../../machines/context.ts";
 import type { PaymentNewsEvent } from "../../machines/events.ts";
+import { NatsBus } from "../../messaging/nats-bus.ts";
 import type { Store } from "../../persistence/store.ts";
 import type { Chance } from "../support/chance.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
@@ -20,7 +21,7 @@ import type { Plant } from "./plant.ts";
 import { SimulatedProvider } from "./provider.ts";
 import { describe, drawScenario, streamOf, type Scenario } from "./scenario.ts";
 import { Shopper } from "./shopper.ts";
-import { SimulatedBus } from "./simulated-bus.ts";
+import { SimulatedBroker } from "./simulated-broker.ts";
 import { SimulatedNode } from "./simulated-node.ts";
 import { Traffic } from "./traffic.ts";
 import { notAskedYet } from "./undo-watch.ts";
@@ -57,7 +58,7 @@ export class Simulation {
   readonly clock = new VirtualClock();
   readonly store = new MemoryStore(this.clock);
   readonly participants: FakeParticipants;
-  readonly bus: SimulatedBus;
+  readonly broker: SimulatedBroker;
   readonly faults: Faults;
   readonly shoppers: readonly Shopper[];
   /** All that ever lived, the dead ones too. */
@@ -95,7 +96,7 @@ export class Simulation {
       trace: this.#trace,
     });
     this.participants = new FakeParticipants(clock, new EffectBook(), new FakePayments(new Map(), this.provider));
-    this.bus = new SimulatedBus(clock, this.faults);
+    this.broker = new SimulatedBroker(clock, this.faults);
     const { services } = this.participants;
     const plain = this.#plainWorld(store, services);
     this.#world = options.plant?.ports?.(plain) ?? plain;
@@ -123,6 +124,7 @@ export class Simulation {
     this.#trace(() => "no more faults");
     this.faults.end();
     this.#traffic.endOutages();
+    this.broker.endOutages();
     for (const { life } of this.nodes) life.resume();
     return this.clock.runUntil(() => this.#isAtRest(), this.options.restMaxMs ?? REST_MAX_MS);
   }
@@ -141,7 +143,7 @@ export class Simulation {
   };
 
   #plainWorld(store: Store, services: CheckoutServices): NodeWorld {
-    const { clock, bus, faults } = this;
+    const { clock, broker, faults } = this;
     const tell = (fields: Readonly<Record<string, unknown>>, message: string) => {
       const { executionContextId = "", err = "" } = fields as { readonly executionContextId?: string; readonly err?: Error };
       this.#trace(() => `${message} ${executionContextId} ${String(err)}`);
@@ -161,7 +163,7 @@ export class Simulation {
       store,
       services,
       locks,
-      bus,
+      openBus: (life) => new NatsBus(broker.link(life)),
       clock,
       ids: this.#ids,
       log: { info: () => {}, warn: tell, error: tell },

@@ -1,7 +1,7 @@
 /** A CheckoutOrchestrator that does nothing but record what the edge asks of it and answer as it is told. */
 import type { PaymentNewsEvent } from "../../machines/events.ts";
 import type { CheckoutView } from "../../machines/view.ts";
-import type { CheckoutSummary, JournalEntry, LedgerEntry, Receipt } from "../../persistence/store.ts";
+import type { CheckoutSummary, JournalEntry, LedgerEntry, PublishedEvent, Receipt } from "../../persistence/store.ts";
 import type { AttemptCommand, AttemptResult, ResolveCommand } from "../../runtime/commands.ts";
 import type { InitiateCommand, InitiateResult } from "../../runtime/initiation.ts";
 import type { CheckoutOrchestrator } from "../../runtime/orchestrator.ts";
@@ -24,6 +24,8 @@ export interface FakeOrchestrator extends CheckoutOrchestrator {
   onAttempt: () => Promise<AttemptResult>;
   onResolve: () => Promise<CheckoutView>;
   onReceive: () => Promise<Receipt>;
+  readonly redriven: string[];
+  readonly published: Map<string, PublishedEvent[]>;
   readonly ledgers: Map<string, LedgerEntry[]>;
   readonly views: Map<string, StoredView>;
   readonly journals: Map<string, JournalEntry[]>;
@@ -43,6 +45,8 @@ export function fakeOrchestrator(): FakeOrchestrator {
     attempted: [],
     resolved: [],
     received: [],
+    redriven: [],
+    published: new Map(),
     ledgers: new Map(),
     views: new Map(),
     journals: new Map(),
@@ -78,6 +82,13 @@ export function fakeOrchestrator(): FakeOrchestrator {
       const receipt = await fake.onReceive();
       fake.received.push({ source, event });
       return receipt;
+    },
+    async events(id) {
+      return fake.published.get(id) ?? [];
+    },
+    async redrive(id) {
+      fake.redriven.push(id);
+      return fake.published.has(id);
     },
     async ledger(id) {
       return fake.ledgers.get(id) ?? [];

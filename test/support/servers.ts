@@ -27,13 +27,19 @@ export interface TestServer {
   readonly port: number;
   /** For tests that pause or kill it. */
   readonly pid: number;
-  /** Safe twice. */
+  /** Its data, for one that is started after it. */
+  readonly directory: string;
+  /** At once, as a crash would; its data stays. Safe twice. */
+  kill(): Promise<void>;
+  /** Removes its data as well. Safe twice. */
   stop(): Promise<void>;
 }
 
 export interface StartOptions {
   /** The port of a server that was stopped, to come back where its clients look for it. Default: a free one. */
   readonly port?: number;
+  /** Of a server that was killed. */
+  readonly directory?: string;
 }
 
 /** Null when its binary isn't installed; rejects when it is and doesn't start. */
@@ -42,7 +48,7 @@ export async function startServer(kind: ServerKind, options: StartOptions = {}):
   if (plan === null) return null;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await start(plan, options.port ?? (await freePort()));
+      return await start(plan, options.port ?? (await freePort()), options.directory);
     } catch (error) {
       if (attempt === START_ATTEMPTS_MAX || options.port !== undefined) throw error;
     }
@@ -131,9 +137,12 @@ function natsPlan(): Plan | null {
   };
 }
 
-async function start(plan: Plan, port: number): Promise<TestServer> {
-  const directory = await mkdtemp(join(tmpdir(), "checkoutd-test-"));
+async function start(plan: Plan, port: number, known?: string): Promise<TestServer> {
+  const directory = known ?? (await mkdtemp(join(tmpdir(), "checkoutd-test-")));
   let child: ChildProcess | undefined;
+  const kill = async () => {
+    if (child !== undefined) await end(child, "SIGKILL");
+  };
   const stop = async () => {
     if (child !== undefined) await end(child, plan.stopSignal);
     await rm(directory, { recursive: true, force: true });
@@ -141,13 +150,13 @@ async function start(plan: Plan, port: number): Promise<TestServer> {
   try {
     await chmod(directory, 0o700);
     if (plan.user !== null) await chown(directory, plan.user.uid, plan.user.gid);
-    await plan.prepare?.(directory);
+    if (known === undefined) await plan.prepare?.(directory);
     const options = { cwd: directory, stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"], ...plan.user };
     const spawned = spawn(plan.binary, plan.args(directory, port), options);
     child = spawned;
     endWithUs(spawned);
     await logLine(spawned, plan.readyLine);
-    return { url: plan.url(port), port, pid: spawned.pid ?? 0, stop };
+    return { url: plan.url(port), port, pid: spawned.pid ?? 0, directory, kill, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -3,7 +3,7 @@ import type { LockManager } from "../../locking/lock-manager.ts";
 import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutPolicy } from "../../machines/context.ts";
 import { MACHINE_HASH } from "../../machines/version.ts";
-import type { CloudEvent } from "../../messaging/bus.ts";
+import type { Bus, CloudEvent } from "../../messaging/bus.ts";
 import { InProcessBus } from "../../messaging/in-process-bus.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { Store } from "../../persistence/store.ts";
@@ -48,6 +48,8 @@ export interface ServiceOptions {
   readonly aroundExecutions?: (executions: Executions) => Executions;
   readonly aroundLocks?: (locks: LockManager) => LockManager;
   readonly aroundStore?: (store: Store) => Store;
+  /** Instead of the one in this process, which `delivered` tells of. */
+  readonly bus?: Bus;
   /** The chart with one of its guards taken out: for tests that show what the guard is for. */
   readonly aroundMachine?: (machine: CheckoutMachine) => CheckoutMachine;
 }
@@ -79,14 +81,14 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
   const database = await stage.openDatabase();
   const store = aroundStore(new SqlStore(database));
   const locks = aroundLocks(await stage.openLocks());
-  const bus = new InProcessBus();
+  const heard = new InProcessBus();
+  const bus = options.bus ?? heard;
   const counters = new Counters();
   const { log, logged } = recordingLog();
   const { paymentDeadlineMs } = policy;
   const participants = await openParticipants({ database, clock, ids, flagsFile: null, paymentDeadlineMs });
   const payments = new SqlPayments({ database, ids, provider: aroundProvider(participants.provider) });
   const services = aroundServices({ ...participants.services, payments });
-  const relay = new OutboxRelay({ store, bus, clock, log, counters, source: "/checkoutd" });
   const requests = { load: async (id: string) => (await store.loadRequest(id)) as CheckoutRequest };
   const executions = checkoutExecutions({ services, requests, clock }, (input, signal) =>
     acquireLocks(store, orchestrator.locks)(input, signal),
@@ -109,8 +111,9 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
     // A stage may carry several nodes, the embedded one too.
     isExclusive: false,
   });
+  const relay = new OutboxRelay({ store, bus, lease: orchestrator.node, clock, log, counters, source: "/checkoutd" });
   const received: CloudEvent[] = [];
-  bus.subscribe((event) => received.push(event));
+  heard.subscribe((event) => received.push(event));
   await orchestrator.start();
   relay.start();
   const { provider } = participants;

@@ -1,7 +1,11 @@
 /** Requests, events and publications: what is heard twice, told too early, or never. */
-import type { Bus } from "../../../messaging/bus.ts";
+import type { Bus, CloudEvent } from "../../../messaging/bus.ts";
+import { NatsBus } from "../../../messaging/nats-bus.ts";
+import { asUnavailable, type Link } from "../../../messaging/nats-connection.ts";
+import { subjectOf } from "../../../messaging/subjects.ts";
+import { Life } from "../life.ts";
 import type { MemoryStore } from "../memory-store.ts";
-import { memoryOf, replacing, type PlantedBug } from "./planted-bug.ts";
+import { memoryOf, patching, replacing, type PlantedBug } from "./planted-bug.ts";
 
 const noClientIdempotency: PlantedBug = {
   name: "no client idempotency",
@@ -86,7 +90,7 @@ const publishesFirst: PlantedBug = {
     let world: { readonly memory: MemoryStore; readonly bus: Bus } | null = null;
     return {
       ports: (ports) => {
-        world = { memory: memoryOf(ports), bus: ports.bus };
+        world = { memory: memoryOf(ports), bus: ports.openBus(new Life()) };
         return ports;
       },
       store: (store) =>
@@ -111,9 +115,9 @@ const marksFirst: PlantedBug = {
   plant: () => ({
     store: (store) =>
       replacing(store, {
-        unpublished: async (limit) => {
-          const events = await store.unpublished(limit);
-          for (const { contextId, eventSeq } of events) await store.markPublished(contextId, eventSeq, true);
+        unpublished: async (shards, limit) => {
+          const events = await store.unpublished(shards, limit);
+          await store.markPublished(events.map(({ contextId, eventSeq }) => ({ contextId, eventSeq, kind: "acknowledged" })));
           return events;
         },
         markPublished: async () => {},
@@ -123,18 +127,29 @@ const marksFirst: PlantedBug = {
 
 const unorderedRelay: PlantedBug = {
   name: "an unordered relay",
-  breaks: "an event does not wait until the one before it is acknowledged",
+  breaks: "the later of two events of a checkout goes out before the earlier one",
   plant: () => ({
-    ports: (world) => ({
-      ...world,
-      store: replacing(world.store, {
-        unpublished: async () => {
-          const events = await Promise.all(memoryOf(world).rows.map(({ id }) => world.store.events(id)));
-          return events.flat().filter(({ acknowledgedAt }) => acknowledgedAt === null);
-        },
-      }),
-    }),
+    store: (store) =>
+      replacing(store, { unpublished: async (shards, limit) => (await store.unpublished(shards, limit)).toReversed() }),
   }),
+};
+
+const trustsTheWindow: PlantedBug = {
+  name: "the broker remembers every id",
+  breaks: "an event is published under its id alone, without the last sequence of its subject",
+  plant: () =>
+    patching(NatsBus.prototype, {
+      publish: () =>
+        function (this: never, ...args: never[]) {
+          const [event] = args as unknown as [CloudEvent];
+          const { link } = this as { readonly link: Link };
+          const publish = async () =>
+            (await link.broker()).client.publish(subjectOf(event), JSON.stringify(event), { msgID: event.id });
+          return publish().catch((error: unknown) => {
+            throw asUnavailable(error);
+          });
+        },
+    }),
 };
 
 export const MESSAGE_BUGS: readonly PlantedBug[] = [
@@ -145,6 +160,7 @@ export const MESSAGE_BUGS: readonly PlantedBug[] = [
   publishesFirst,
   marksFirst,
   unorderedRelay,
+  trustsTheWindow,
 ];
 
 function cloudEvent(id: string, seq: number, type: string, data: Readonly<Record<string, unknown>>) {

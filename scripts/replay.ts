@@ -1,0 +1,67 @@
+/** `npm run replay`: events once more, beside the stream, for whoever lost them. */
+import { connectNats, type NatsLink } from "../messaging/nats-connection.ts";
+import { NatsBus } from "../messaging/nats-bus.ts";
+import { EVENT_SOURCE } from "../messaging/subjects.ts";
+import type { PublishedEvent } from "../persistence/store.ts";
+import { SqlStore } from "../persistence/sql-store.ts";
+import { toCloudEvent } from "../runtime/publication.ts";
+import { ConfigError, loadConfig, type Config } from "../server/config.ts";
+import { systemIds as ids } from "../server/system-ports.ts";
+import { openExisting } from "./existing-database.ts";
+import { progressTo, say } from "./output.ts";
+import { readArguments, USAGE, type ReplayArguments } from "./replay/arguments.ts";
+import { EXIT, runScript } from "./run-script.ts";
+
+const PAGE = 500;
+
+async function run(given: ReplayArguments): Promise<number> {
+  const config = loadConfig(process.env);
+  const database = await openExisting(config);
+  try {
+    const link = await openLink(config);
+    try {
+      await replay(new NatsBus(link), pagesOf(new SqlStore(database), given));
+      return EXIT.fine;
+    } finally {
+      await link.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+function openLink({ natsUrl, natsReplicas: replicas }: Config): Promise<NatsLink> {
+  if (natsUrl === null) throw new ConfigError(["NATS_URL must be set: without a broker there is nothing to replay to."]);
+  return connectNats(natsUrl, { replicas, onConnectionError: (error) => process.stderr.write(`${String(error)}\n`) });
+}
+
+async function replay(bus: NatsBus, pages: AsyncIterable<readonly PublishedEvent[]>): Promise<void> {
+  const replayId = ids.next("rpl");
+  const progress = progressTo(process.stderr, "events replayed");
+  const checkouts = new Set<string>();
+  let count = 0;
+  for await (const page of pages) {
+    for (const event of page) {
+      await bus.replay(toCloudEvent(event, EVENT_SOURCE), replayId);
+      checkouts.add(event.contextId);
+      progress.tell(++count);
+    }
+  }
+  progress.end();
+  say(`${count} events of ${checkouts.size} checkouts replayed to checkout.replay.v1.> (${replayId})`);
+}
+
+async function* pagesOf(store: SqlStore, given: ReplayArguments): AsyncIterable<readonly PublishedEvent[]> {
+  if (given.kind === "context") {
+    yield (await store.events(given.executionContextId)).filter(({ acknowledgedAt }) => acknowledgedAt !== null);
+    return;
+  }
+  for (let after: PublishedEvent | null = null; ;) {
+    const page: readonly PublishedEvent[] = await store.acknowledged(given.since, after, PAGE);
+    if (page.length === 0) return;
+    yield page;
+    after = page.at(-1) ?? null;
+  }
+}
+
+await runScript({ usage: USAGE, readArguments, run, failure: "The events can't be replayed" });

@@ -1,0 +1,110 @@
+/**
+ * A broker as NATS JetStream is one: it refuses what does not follow the last message of its subject, and forgets after
+ * a while which ids it has had. The product's own bus speaks to it.
+ */
+import { JetStreamApiError } from "@nats-io/jetstream";
+import type { CloudEvent } from "../../messaging/bus.ts";
+import type { Link } from "../../messaging/nats-connection.ts";
+import { TransientError } from "../../machines/errors.ts";
+import type { Clock } from "../../steps/ports.ts";
+import type { Faults } from "./faults.ts";
+import type { Life } from "./life.ts";
+
+/** Shorter than an outage may last. */
+const DEDUP_WINDOW_MS = 10_000;
+const OUTAGE_MAX_MS = 30_000;
+const WRONG_LAST_SEQUENCE = 10_071;
+
+interface Message {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly id: string;
+  readonly event: CloudEvent;
+}
+
+type Broker = Awaited<ReturnType<Link["broker"]>>;
+type PublishOptions = NonNullable<Parameters<Broker["client"]["publish"]>[2]>;
+
+export class SimulatedBroker {
+  readonly messages: Message[] = [];
+  /** Publications of what was there already. */
+  repetitions = 0;
+  readonly #seenAt = new Map<string, { readonly at: number; readonly sequence: number }>();
+  #downUntil = 0;
+
+  constructor(
+    private readonly clock: Pick<Clock, "now">,
+    private readonly faults: Faults,
+  ) {}
+
+  /** A node's way to it: once the node is dead, nothing more comes from it. */
+  link(life: Pick<Life, "turn">): Link {
+    const turn = async <Value>(act: () => Value): Promise<Value> => {
+      await life.turn();
+      try {
+        return act();
+      } finally {
+        await life.turn();
+      }
+    };
+    const broker = {
+      client: {
+        publish: (subject: string, payload: unknown, options: PublishOptions) =>
+          turn(() => this.#publish(subject, String(payload), options)),
+      },
+      manager: {
+        streams: { getMessage: (_stream: string, query: { readonly last_by_subj: string }) => turn(() => this.#last(query)) },
+      },
+    };
+    return {
+      broker: async () => {
+        this.#requireUp();
+        // The bus uses no more of an answer than what is here.
+        return broker as unknown as Broker;
+      },
+      forgetStreams: () => {},
+      onUp: () => () => {},
+      close: async () => {},
+    };
+  }
+
+  /** What is published on a subject again and again is one event. */
+  endOutages(): void {
+    this.#downUntil = 0;
+  }
+
+  #publish(subject: string, payload: string, { msgID = "", expect }: PublishOptions) {
+    const { clock, faults } = this;
+    if (faults.strikes("bus: down")) this.#downUntil = clock.now() + faults.draw() * OUTAGE_MAX_MS;
+    this.#requireUp();
+    if (faults.strikes("bus: publication lost")) throw new Error("The publication was lost.");
+    const seen = this.#seenAt.get(msgID);
+    const isKnown = seen !== undefined && seen.at > clock.now() - DEDUP_WINDOW_MS;
+    if (isKnown) this.repetitions++;
+    const sequence = isKnown ? seen.sequence : this.#store(subject, payload, msgID, expect?.lastSubjectSequence);
+    if (faults.strikes("bus: acknowledgement lost")) throw new Error("The acknowledgement was lost.");
+    return { stream: "CHECKOUT", seq: sequence, duplicate: isKnown };
+  }
+
+  #store(subject: string, payload: string, id: string, expected: number | undefined): number {
+    const last = this.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
+    if (expected !== undefined && expected !== last) {
+      this.repetitions++;
+      throw new JetStreamApiError({ code: 400, err_code: WRONG_LAST_SEQUENCE, description: `wrong last sequence: ${last}` });
+    }
+    const sequence = this.messages.length + 1;
+    this.messages.push({ sequence, subject, id, event: JSON.parse(payload) as CloudEvent });
+    this.#seenAt.set(id, { at: this.clock.now(), sequence });
+    return sequence;
+  }
+
+  #last({ last_by_subj }: { readonly last_by_subj: string }) {
+    this.#requireUp();
+    const last = this.messages.findLast(({ subject }) => subject === last_by_subj);
+    return last === undefined ? null : { seq: last.sequence, header: { get: () => last.id } };
+  }
+
+  #requireUp(): void {
+    if (this.clock.now() < this.#downUntil) throw new TransientError("BROKER_UNAVAILABLE", "The broker is down.");
+  }
+}
