@@ -38,7 +38,7 @@ export interface Link extends Pick<NatsLink, "forgetStreams" | "onUp" | "close">
 export async function connectNats(url: string, options: NatsOptions): Promise<NatsLink> {
   const link = new NatsLink(options);
   const connecting = connect({
-    servers: url.split(","),
+    servers: url.split(",").map((one) => one.trim()),
     name: "checkoutd",
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,

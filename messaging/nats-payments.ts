@@ -17,6 +17,8 @@ export interface BrokerDelivery {
   readonly body: Uint8Array;
   /** What its subject says that it is about. */
   readonly subject: { readonly type: string; readonly pcrId: string };
+  /** When the broker stored it, in milliseconds since the epoch: it may have waited there since. */
+  readonly arrivedAt: number;
 }
 
 export interface PaymentInboxDeps {
@@ -80,6 +82,7 @@ async function settle({ receive, log }: PaymentInboxDeps, message: JsMsg): Promi
     header: (name: string) => message.headers?.get(name) ?? "",
     body: message.data,
     subject: { type, pcrId: rest.join(".") },
+    arrivedAt: message.info.timestampNanos / 1_000_000,
   };
   try {
     const fate = await receive(delivery);

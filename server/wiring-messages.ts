@@ -37,7 +37,7 @@ export async function openMessages({ natsUrl, natsReplicas: replicas }: Config, 
 
 export async function receiveFromBroker(
   door: PaymentDoor,
-  { header, body, subject }: BrokerDelivery,
+  { header, ...delivery }: BrokerDelivery,
   log: Pick<Log, "warn">,
 ): Promise<"KEPT" | "REFUSED"> {
   const headers = {
@@ -45,8 +45,11 @@ export async function receiveFromBroker(
     "webhook-timestamp": header("webhook-timestamp"),
     "webhook-signature": header("webhook-signature"),
   };
-  const answer = await door.receive({ headers, body, subject });
+  const answer = await door.receive({ headers, ...delivery });
   if (answer.kind === "admitted") return "KEPT";
-  log.warn({ subject, code: answer.problem.code }, "A payment event from NATS was refused, and will not be asked for again");
+  log.warn(
+    { subject: delivery.subject, code: answer.problem.code },
+    "A payment event from NATS was refused, and will not be asked for again",
+  );
   return "REFUSED";
 }

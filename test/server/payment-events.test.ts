@@ -424,3 +424,13 @@ it("takes our own long ids, whatever digits they have by chance", async () => {
   const data = { eventId: "evt_0194111111111111111a", pspReference: "psr_a4111111111111111b", attemptId: "att_4111111111111111" };
   expect((await deliver(bundle, successEvent(data))).status).toBe(200);
 });
+
+it("one that waited in a stream is judged by when it came there", async () => {
+  const { paymentDoor } = setup();
+  const body = JSON.stringify(successEvent());
+  const [now, hourMs] = [Date.now(), 3_600_000];
+  const delivery = { headers: signatureOf(body, { ageSeconds: 3_600 }), body: Buffer.from(body) };
+  expect(await paymentDoor.receive({ ...delivery, arrivedAt: now })).toMatchObject({ kind: "refused" });
+  expect(await paymentDoor.receive(delivery)).toMatchObject({ kind: "refused" });
+  expect(await paymentDoor.receive({ ...delivery, arrivedAt: now - hourMs })).toMatchObject({ kind: "admitted" });
+});
