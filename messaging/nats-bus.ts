@@ -1,5 +1,5 @@
 /** Events on NATS JetStream: each stored once, in the order of its checkout, whatever is lost on the way. */
-import { JetStreamApiError, type JetStreamPublishOptions } from "@nats-io/jetstream";
+import { JetStreamApiError } from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
 import { TerminalError } from "../machines/errors.ts";
 import type { Bus, CloudEvent } from "./bus.ts";
@@ -11,6 +11,8 @@ const SUBJECTS_MAX = 10_000;
 const WRONG_LAST_SEQUENCE = 10_071;
 const MESSAGE_TOO_LARGE = 10_054;
 const ID_HEADER = "Nats-Msg-Id";
+const STREAM_HEADER = "Nats-Expected-Stream";
+const LAST_SEQUENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
 const MEDIA_TYPE = "application/cloudevents+json";
 
 interface Last {
@@ -19,14 +21,20 @@ interface Last {
   readonly eventId: string | null;
 }
 
+type Published = Map<string, { readonly typeseq: number; readonly sequence: number }>;
+
 type Broker = Awaited<ReturnType<Link["broker"]>>;
 
 export class NatsBus implements Bus {
   /** By subject, the last that this node published. */
-  readonly #published = new Map<string, { readonly typeseq: number; readonly sequence: number }>();
+  #published: Published = new Map();
+  #publishedBefore: Published = new Map();
 
   constructor(private readonly link: Link) {
-    link.onUp(() => this.#published.clear());
+    link.onUp(() => {
+      this.#published.clear();
+      this.#publishedBefore.clear();
+    });
   }
 
   /**
@@ -46,7 +54,7 @@ export class NatsBus implements Bus {
   /** Once more, for whoever lost it: beside the stream, whose order is the checkout's. */
   async replay(event: CloudEvent, replayId: string): Promise<void> {
     const broker = await this.link.broker();
-    await this.#send(broker, replaySubjectOf(event), event, { msgID: `${event.id}:${replayId}` });
+    await this.#send(broker, replaySubjectOf(event), event, { [ID_HEADER]: `${event.id}:${replayId}` });
   }
 
   async ping(): Promise<void> {
@@ -60,16 +68,16 @@ export class NatsBus implements Bus {
   /** Of the event before it, of its type and checkout; 0 = it is the first; null = whoever published that one, it was not us. */
   #sequenceBefore({ typeseq }: CloudEvent, subject: string): number | null {
     if (typeseq === 1) return 0;
-    const last = this.#published.get(subject);
+    const last = this.#published.get(subject) ?? this.#publishedBefore.get(subject);
     return last?.typeseq === typeseq - 1 ? last.sequence : null;
   }
 
   /** False: another message of its subject is the last one. */
   async #isStoredAfter(broker: Broker, event: CloudEvent, sequence: number): Promise<boolean> {
     const subject = subjectOf(event);
-    const expect = { streamName: CHECKOUT_STREAM, lastSubjectSequence: sequence };
+    const expected = { [ID_HEADER]: event.id, [STREAM_HEADER]: CHECKOUT_STREAM, [LAST_SEQUENCE_HEADER]: String(sequence) };
     try {
-      this.#remember(subject, event.typeseq, await this.#send(broker, subject, event, { msgID: event.id, expect }));
+      this.#remember(subject, event.typeseq, await this.#send(broker, subject, event, expected));
       return true;
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) return false;
@@ -78,12 +86,13 @@ export class NatsBus implements Bus {
   }
 
   /** The sequence under which it is stored. TerminalError EVENT_TOO_LARGE; TransientError BROKER_UNAVAILABLE. */
-  async #send(broker: Broker, subject: string, event: CloudEvent, options: Partial<JetStreamPublishOptions>): Promise<number> {
+  async #send(broker: Broker, subject: string, event: CloudEvent, orders: Readonly<Record<string, string>>): Promise<number> {
     const sent = headers();
     sent.set("content-type", MEDIA_TYPE);
     if (event.traceparent !== undefined) sent.set("traceparent", event.traceparent);
+    for (const [name, value] of Object.entries(orders)) sent.set(name, value);
     try {
-      return (await broker.client.publish(subject, JSON.stringify(event), { ...options, headers: sent })).seq;
+      return (await broker.publisher.publish(subject, JSON.stringify(event), sent)).seq;
     } catch (error) {
       if (isTooLarge(error)) {
         throw new TerminalError("EVENT_TOO_LARGE", `${event.id} is larger than the broker takes. Raise its limit.`, {
@@ -97,11 +106,13 @@ export class NatsBus implements Bus {
     }
   }
 
+  /** By halves: to find the oldest entry of a map walks over all that were deleted before it. */
   #remember(subject: string, typeseq: number, sequence: number): void {
-    this.#published.delete(subject);
+    if (this.#published.size >= SUBJECTS_MAX / 2) {
+      this.#publishedBefore = this.#published;
+      this.#published = new Map();
+    }
     this.#published.set(subject, { typeseq, sequence });
-    const [oldest] = this.#published.keys();
-    if (oldest !== undefined && this.#published.size > SUBJECTS_MAX) this.#published.delete(oldest);
   }
 }
 

@@ -111,6 +111,17 @@ describeOn("nats", "on a real NATS", () => {
     expect(ids).toEqual(["ctx_a:1", "ctx_a:2"]);
   });
 
+  test("what is under way when the connection is lost is told at once, not when its time is over", async () => {
+    const { server, bus } = await setup();
+    await bus.publish(eventOf("ctx_a", 1));
+    process.kill(server.pid, "SIGSTOP");
+    const askedAt = performance.now();
+    const underWay = failure(bus.publish(eventOf("ctx_a", 2)));
+    await server.kill();
+    expect(await underWay).toMatchObject(UNAVAILABLE);
+    expect(performance.now() - askedAt).toBeLessThan(4_000);
+  });
+
   test("a broker that lost its disk gets its streams again", async () => {
     const { server, bus } = await setup();
     await bus.publish(eventOf("ctx_a", 1));

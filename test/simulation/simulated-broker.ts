@@ -3,6 +3,7 @@
  * a while which ids it has had. The product's own bus speaks to it.
  */
 import { JetStreamApiError } from "@nats-io/jetstream";
+import type { MsgHdrs } from "@nats-io/transport-node";
 import type { CloudEvent } from "../../messaging/bus.ts";
 import type { Link } from "../../messaging/nats-connection.ts";
 import { TransientError } from "../../machines/errors.ts";
@@ -23,7 +24,6 @@ interface Message {
 }
 
 type Broker = Awaited<ReturnType<Link["broker"]>>;
-type PublishOptions = NonNullable<Parameters<Broker["client"]["publish"]>[2]>;
 
 export class SimulatedBroker {
   readonly messages: Message[] = [];
@@ -48,9 +48,8 @@ export class SimulatedBroker {
       }
     };
     const broker = {
-      client: {
-        publish: (subject: string, payload: unknown, options: PublishOptions) =>
-          turn(() => this.#publish(subject, String(payload), options)),
+      publisher: {
+        publish: (subject: string, payload: string, headers: MsgHdrs) => turn(() => this.#publish(subject, payload, headers)),
       },
       manager: {
         streams: { getMessage: (_stream: string, query: { readonly last_by_subj: string }) => turn(() => this.#last(query)) },
@@ -73,22 +72,25 @@ export class SimulatedBroker {
     this.#downUntil = 0;
   }
 
-  #publish(subject: string, payload: string, { msgID = "", expect }: PublishOptions) {
+  #publish(subject: string, payload: string, headers: MsgHdrs) {
     const { clock, faults } = this;
+    const id = headers.get("Nats-Msg-Id");
     if (faults.strikes("bus: down")) this.#downUntil = clock.now() + faults.draw() * OUTAGE_MAX_MS;
     this.#requireUp();
     if (faults.strikes("bus: publication lost")) throw new Error("The publication was lost.");
-    const seen = this.#seenAt.get(msgID);
+    const seen = this.#seenAt.get(id);
     const isKnown = seen !== undefined && seen.at > clock.now() - DEDUP_WINDOW_MS;
     if (isKnown) this.repetitions++;
-    const sequence = isKnown ? seen.sequence : this.#store(subject, payload, msgID, expect?.lastSubjectSequence);
+    const sequence = isKnown
+      ? seen.sequence
+      : this.#store(subject, payload, id, headers.get("Nats-Expected-Last-Subject-Sequence"));
     if (faults.strikes("bus: acknowledgement lost")) throw new Error("The acknowledgement was lost.");
     return { stream: "CHECKOUT", seq: sequence, duplicate: isKnown };
   }
 
-  #store(subject: string, payload: string, id: string, expected: number | undefined): number {
+  #store(subject: string, payload: string, id: string, expected: string): number {
     const last = this.messages.findLast((message) => message.subject === subject)?.sequence ?? 0;
-    if (expected !== undefined && expected !== last) {
+    if (expected !== "" && Number(expected) !== last) {
       this.repetitions++;
       throw new JetStreamApiError({ code: 400, err_code: WRONG_LAST_SEQUENCE, description: `wrong last sequence: ${last}` });
     }

@@ -1,4 +1,5 @@
 /** Requests, events and publications: what is heard twice, told too early, or never. */
+import { headers } from "@nats-io/transport-node";
 import type { Bus, CloudEvent } from "../../../messaging/bus.ts";
 import { NatsBus } from "../../../messaging/nats-bus.ts";
 import { asUnavailable, type Link } from "../../../messaging/nats-connection.ts";
@@ -143,8 +144,9 @@ const trustsTheWindow: PlantedBug = {
         function (this: never, ...args: never[]) {
           const [event] = args as unknown as [CloudEvent];
           const { link } = this as { readonly link: Link };
-          const publish = async () =>
-            (await link.broker()).client.publish(subjectOf(event), JSON.stringify(event), { msgID: event.id });
+          const id = headers();
+          id.set("Nats-Msg-Id", event.id);
+          const publish = async () => (await link.broker()).publisher.publish(subjectOf(event), JSON.stringify(event), id);
           return publish().catch((error: unknown) => {
             throw asUnavailable(error);
           });
