@@ -51,48 +51,40 @@ const EVENT_COLUMNS = `o.context_id as "contextId", o.event_seq as "eventSeq", o
   ${milliseconds("o.retry_at")} as "retryAt", o.parked_reason as "parkedReason", c.traceparent`;
 const EVENT = `${EVENT_COLUMNS} from checkoutd.outbox o join checkoutd.contexts c on c.id = o.context_id`;
 
-/** So many wait of most checkouts, when there is a backlog. */
-const EVENTS_A_CHECKOUT = 5;
-
-/** Of sixteen, by the first hexadecimal digit of its id's MD5. */
-const shardOf = (contextId: string) => `('x' || left(md5(${contextId}), 1))::bit(4)::integer`;
-
 /**
- * Never by an id in order: the order of ids is not the order of commits. Walks outbox_pending from its oldest end; checkouts
- * whose next event must wait are in outbox_waiting, which is small. Then everything of the checkouts that were met.
+ * Never by an id in order: the order of ids is not the order of commits. Walks outbox_pending from the oldest end of each
+ * shard, $2 events far, past the checkouts whose next event must wait, which are few. Then everything of the $3 checkouts
+ * that were met first.
  */
 export const UNPUBLISHED = `
 with met as materialized (
-  select o.context_id, o.committed_at from checkoutd.outbox o
-  where o.acknowledged_at is null and ${shardOf("o.context_id")} = any(string_to_array($1::text, ',')::integer[])
-    and not exists (
-      select from checkoutd.outbox waiting
-      where waiting.context_id = o.context_id and waiting.acknowledged_at is null
-        and (waiting.parked_reason is not null or waiting.retry_at is not null)
+  select pending.* from unnest(string_to_array($1::text, ',')::smallint[]) as wanted (shard) cross join lateral (
+    select o.context_id, o.committed_at from checkoutd.outbox o
+    where o.acknowledged_at is null and o.shard = wanted.shard and o.context_id not in (
+      select waiting.context_id from checkoutd.outbox waiting
+      where waiting.acknowledged_at is null and (waiting.parked_reason is not null or waiting.retry_at is not null)
         and (waiting.parked_reason is not null or waiting.retry_at > clock_timestamp()))
-  order by o.committed_at limit $2::integer * ${EVENTS_A_CHECKOUT}
+    order by o.committed_at limit $2::integer) pending
 ), heads as materialized (
-  select context_id, min(committed_at) as committed_at from met group by context_id order by 2 limit $2
+  select context_id, min(committed_at) as committed_at from met group by context_id order by 2 limit $3::integer
 )
 select ${EVENT} join heads h on h.context_id = o.context_id
 where o.acknowledged_at is null order by h.committed_at, o.context_id, o.event_seq`;
 
 /** Rows are locked in one order: two relays never wait for one another in a circle. */
 export const MARK_PUBLISHED = `
-with marks as (
-  select * from jsonb_to_recordset($1::jsonb)
+with locked as materialized (
+  select o.context_id, o.event_seq, m.kind, m."retryAfterMs", m.reason
+  from jsonb_to_recordset($1::jsonb)
     as m ("contextId" text, "eventSeq" integer, kind text, "retryAfterMs" double precision, reason text)
-), locked as materialized (
-  select o.context_id, o.event_seq from checkoutd.outbox o
-  join marks m on m."contextId" = o.context_id and m."eventSeq" = o.event_seq
+  join checkoutd.outbox o on o.context_id = m."contextId" and o.event_seq = m."eventSeq"
   order by o.context_id, o.event_seq for update of o
 )
 update checkoutd.outbox o set tries = o.tries + 1,
-  acknowledged_at = case when m.kind = 'acknowledged' then coalesce(o.acknowledged_at, clock_timestamp()) else o.acknowledged_at end,
-  retry_at = case when m.kind = 'failed' then clock_timestamp() + m."retryAfterMs" * interval '1 ms' end,
-  parked_reason = m.reason
-from marks m join locked l on l.context_id = m."contextId" and l.event_seq = m."eventSeq"
-where o.context_id = l.context_id and o.event_seq = l.event_seq`;
+  acknowledged_at = case when l.kind = 'acknowledged' then coalesce(o.acknowledged_at, clock_timestamp()) else o.acknowledged_at end,
+  retry_at = case when l.kind = 'failed' then clock_timestamp() + l."retryAfterMs" * interval '1 ms' end,
+  parked_reason = l.reason
+from locked l where o.context_id = l.context_id and o.event_seq = l.event_seq`;
 
 export const REDRIVE = `
 update checkoutd.outbox set parked_reason = null, retry_at = null
@@ -103,7 +95,9 @@ returning event_seq`;
 export const BACKLOG = `
 select (select count(*)::integer from (select from checkoutd.outbox where acknowledged_at is null limit 100000) as counted) as pending,
   (select count(*)::integer from checkoutd.outbox where acknowledged_at is null and parked_reason is not null) as parked,
-  (select ${milliseconds("min(committed_at)")} from checkoutd.outbox where acknowledged_at is null) as "oldestAt"`;
+  (select ${milliseconds("min(oldest.committed_at)")} from checkoutd.relay_shards s cross join lateral (
+    select committed_at from checkoutd.outbox where acknowledged_at is null and shard = s.shard order by committed_at limit 1
+  ) oldest) as "oldestAt"`;
 
 export const ACKNOWLEDGED = `
 select ${EVENT}

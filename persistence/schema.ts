@@ -158,6 +158,10 @@ export const outbox = checkoutd.table(
   "outbox",
   {
     contextId: text("context_id").notNull(),
+    /** Of sixteen, by the first hexadecimal digit of its checkout's MD5. */
+    shard: smallint("shard")
+      .notNull()
+      .generatedAlwaysAs(sql`(('x' || left(md5(context_id), 1))::bit(4)::integer)::smallint`),
     /** Gapless per checkout. */
     eventSeq: integer("event_seq").notNull(),
     type: text("type").notNull(),
@@ -174,10 +178,11 @@ export const outbox = checkoutd.table(
   },
   (table) => [
     primaryKey({ columns: [table.contextId, table.eventSeq] }),
-    // What is parked or waits for its next try is skipped: a poison event holds nobody up.
+    // Each shard from its oldest end, however long the backlog is.
     index("outbox_pending")
-      .on(table.committedAt)
+      .on(table.shard, table.committedAt)
       .where(sql`${table.acknowledgedAt} is null`),
+    // What is parked or waits for its next try is skipped: a poison event holds nobody up.
     index("outbox_waiting")
       .on(table.contextId)
       .where(sql`${table.acknowledgedAt} is null and (${table.parkedReason} is not null or ${table.retryAt} is not null)`),

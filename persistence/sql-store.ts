@@ -8,6 +8,9 @@ import { claimPaymentGroups } from "./payment-group-claims.ts";
 import * as queries from "./queries.ts";
 import type * as contract from "./store.ts";
 
+/** So many wait of most checkouts, when there is a backlog. */
+const EVENTS_A_CHECKOUT = 5;
+
 /** The store over SQL, the same on Postgres and PGlite. Almost every method is one statement, hence one transaction. */
 export class SqlStore implements contract.Store {
   constructor(private readonly database: Database) {}
@@ -122,7 +125,8 @@ export class SqlStore implements contract.Store {
   }
 
   unpublished(shards: readonly number[], limit: number): Promise<readonly contract.PublishedEvent[]> {
-    return this.database.rows(queries.UNPUBLISHED, [shards.join(), limit]);
+    const eventsAShard = Math.ceil((limit * EVENTS_A_CHECKOUT) / shards.length);
+    return this.database.rows(queries.UNPUBLISHED, [shards.join(), eventsAShard, limit]);
   }
 
   async markPublished(marks: readonly contract.PublicationMark[]): Promise<void> {

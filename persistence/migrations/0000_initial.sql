@@ -284,6 +284,7 @@ CREATE TABLE "checkoutd"."nodes" (
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."outbox" (
 	"context_id" text NOT NULL,
+	"shard" smallint GENERATED ALWAYS AS ((('x' || left(md5(context_id), 1))::bit(4)::integer)::smallint) STORED NOT NULL,
 	"event_seq" integer NOT NULL,
 	"type" text NOT NULL,
 	"type_seq" integer NOT NULL,
@@ -447,7 +448,7 @@ CREATE UNIQUE INDEX "idempotency_keys_context" ON "checkoutd"."idempotency_keys"
 CREATE INDEX "inbox_context" ON "checkoutd"."inbox" USING btree ("context_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."context_id" is not null;--> statement-breakpoint
 CREATE INDEX "inbox_pcr" ON "checkoutd"."inbox" USING btree ("pcr_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."pcr_id" is not null;--> statement-breakpoint
 CREATE INDEX "live_payment_groups_context" ON "checkoutd"."live_payment_groups" USING btree ("context_id");--> statement-breakpoint
-CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
+CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("shard","committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
 CREATE INDEX "outbox_waiting" ON "checkoutd"."outbox" USING btree ("context_id") WHERE "checkoutd"."outbox"."acknowledged_at" is null and ("checkoutd"."outbox"."parked_reason" is not null or "checkoutd"."outbox"."retry_at" is not null);--> statement-breakpoint
 CREATE INDEX "pcr_contexts_context" ON "checkoutd"."pcr_contexts" USING btree ("context_id") WHERE "checkoutd"."pcr_contexts"."context_id" is not null;--> statement-breakpoint
 CREATE INDEX "suspense_open" ON "checkoutd"."suspense" USING btree ("since") WHERE "checkoutd"."suspense"."amount" <> 0;--> statement-breakpoint
