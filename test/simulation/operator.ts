@@ -64,7 +64,11 @@ export class Operator {
     const isQuiet = traffic.isQuiet(executionContextId);
     if (path.endsWith("refunding.backingOff")) {
       const [owed] = payment.owed;
-      return owed === undefined || !isQuiet ? null : { pspReference: owed.pspReference };
+      if (owed === undefined || !isQuiet) return null;
+      // The provider's books first: a refund whose reply was lost stands there, and the next try finds it.
+      const refunds = participants.payments.find(executionContextId)?.givenBack ?? [];
+      const stands = refunds.some(({ refund, hasFailed }) => refund.pspReference === owed.pspReference && !hasFailed);
+      return stands ? null : { pspReference: owed.pspReference };
     }
     const undo = nextDeferred(context);
     const input = rollbackInput(context, undo);
