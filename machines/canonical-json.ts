@@ -9,7 +9,20 @@ export function canonicalJson(value: unknown): string {
   let fields = "";
   for (const key of Object.keys(value).sort()) {
     const field = (value as Readonly<Record<string, unknown>>)[key];
-    if (field !== undefined) fields += `${fields === "" ? "" : ","}${JSON.stringify(key)}:${canonicalJson(field)}`;
+    if (field !== undefined) fields += `${fields === "" ? "" : ","}${named(key)}${canonicalJson(field)}`;
   }
   return `{${fields}}`;
+}
+
+/** Ours are a hundred; those of requests are whatever a client sends. */
+const NAMES_MAX = 1_000;
+const names = new Map<string, string>();
+
+/** A field's name as JSON, quoted once: every transition has the same ones, and quoting them is a third of the work. */
+function named(key: string): string {
+  const known = names.get(key);
+  if (known !== undefined) return known;
+  const name = `${JSON.stringify(key)}:`;
+  if (names.size < NAMES_MAX) names.set(key, name);
+  return name;
 }
