@@ -24,11 +24,12 @@ export class MemoryOutbox {
     }
     const publishers = new Set([nodeId, ...[...shards.values()].flatMap(({ owner }) => owner ?? [])]).size;
     const mine = [...shards.values()].filter(({ owner, wantedBy }) => owner === nodeId || wantedBy === nodeId).length;
+    const missing = Math.max(0, Math.floor(shards.size / publishers) - mine);
+    if (missing === 0) return this.#shardsOf(nodeId);
     const surplus = [...shards].filter(([shard, { owner, wantedBy }]) => {
       const place = [...shards].filter(([other, row]) => row.owner === owner && other <= shard).length;
       return owner !== nodeId && wantedBy === null && place > Math.ceil(shards.size / publishers);
     });
-    const missing = Math.max(0, Math.floor(shards.size / publishers) - mine);
     for (const [shard, { owner }] of surplus.slice(0, missing)) shards.set(shard, { owner, wantedBy: nodeId });
     return this.#shardsOf(nodeId);
   }
@@ -95,9 +96,14 @@ export class MemoryOutbox {
   }
 }
 
-/** As persistence/queries.ts says it. */
+/** Every seed's checkouts have the same ids. */
+const shardsById = new Map<string, number>();
+
+/** As persistence/schema.ts says it. */
 function shardOf(contextId: string): number {
-  return Number.parseInt(hash("md5", contextId).charAt(0), 16);
+  const shard = shardsById.get(contextId) ?? Number.parseInt(hash("md5", contextId).charAt(0), 16);
+  shardsById.set(contextId, shard);
+  return shard;
 }
 
 function isDue({ parkedReason, retryAt }: OutboxRow, now: number): boolean {
