@@ -22,7 +22,7 @@ export interface ServiceProcess {
 }
 
 export interface SpawnOptions {
-  /** Default: the service's own entry file. */
+  /** Default: the service's own entry file. TypeScript, or JavaScript (.mjs). */
   readonly entry?: URL;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -44,7 +44,7 @@ export function spawnService({ entry = MAIN, env }: SpawnOptions): ServiceProces
   const inherited = Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
   const child = spawn(
     process.execPath,
-    ["--import", END_WITH_PARENT, "--import", import.meta.resolve("tsx"), fileURLToPath(entry)],
+    ["--import", END_WITH_PARENT, ...loaderOf(entry), fileURLToPath(entry)],
     // Its own process group: Ctrl-C in a terminal reaches us alone, and we decide how it ends.
     { detached: true, env: { HOST: "127.0.0.1", PORT: "0", LOG_LEVEL: "warn", ...inherited, ...env } },
   );
@@ -62,6 +62,10 @@ export function spawnService({ entry = MAIN, env }: SpawnOptions): ServiceProces
     tell: (line) => void child.stdin.write(`${line}\n`),
     kill: (signal) => kill(child, signal, ended),
   };
+}
+
+function loaderOf({ pathname }: URL): readonly string[] {
+  return pathname.endsWith(".ts") ? ["--import", import.meta.resolve("tsx")] : [];
 }
 
 /** `close`, not `exit`: by then its output was read to the end. */

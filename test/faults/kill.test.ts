@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { auditCheckout, type Audit, type Outcome } from "../../scripts/checkout-audit.ts";
 import { exampleRequest, initiate, type Answer } from "../../scripts/demo/client.ts";
 import type { ServiceProcess } from "../../scripts/service-process.ts";
+import { compiled } from "../support/compiled.ts";
 import type { HoldOrder } from "../support/crash-main.ts";
 import { describeOn } from "../support/server.ts";
 import { embeddedHome, postgresHome, type ServiceHome } from "../support/service-process.ts";
@@ -174,7 +175,7 @@ async function crashWith(
   idsOf: (service: ServiceProcess) => Promise<readonly string[]>,
   phase?: HoldOrder["phase"],
 ): Promise<readonly string[]> {
-  const service = home.spawn({ entry: CRASH_ENTRY, env: { ...ENV, CRASH_WHEN_HELD: String(cases.length) } });
+  const service = home.spawn({ entry: await compiled(CRASH_ENTRY), env: { ...ENV, CRASH_WHEN_HELD: String(cases.length) } });
   await service.url();
   const ids = await idsOf(service);
   for (const [index, one] of cases.entries()) {

@@ -1,11 +1,8 @@
 /** The lock file of released machine versions, the files that it names, and the script that judges them. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { copyFileSync, readdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSIONS } from "../../machines/released/registry.ts";
 import { readArguments } from "../../scripts/deploy-check/arguments.ts";
@@ -20,6 +17,7 @@ import {
   type ReleasedGraph,
 } from "../../scripts/reachable/released-versions.ts";
 import { lineOf } from "../../scripts/deploy-check/report.ts";
+import { runScriptProcess } from "../support/script-process.ts";
 
 /** A process of its own; a loaded machine takes seconds to start one. */
 const TIMEOUT_MS = 60_000;
@@ -143,12 +141,6 @@ describe("what the script is given", () => {
   );
 });
 
-async function run(...given: readonly string[]) {
-  const script = fileURLToPath(new URL("../../scripts/deploy-check.ts", import.meta.url));
-  const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, ...given], { env: { PATH, HOME } });
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) child[name].on("data", (chunk: Buffer) => (output[name] += chunk.toString()));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, ...output };
+function run(...given: readonly string[]) {
+  return runScriptProcess("deploy-check", given);
 }

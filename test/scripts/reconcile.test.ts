@@ -1,11 +1,8 @@
 /** `npm run reconcile` as an operator runs it: a process of its own, on a database that a service has left. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SqlLocks } from "../../locking/sql-locks.ts";
 import type { Database } from "../../persistence/connect.ts";
@@ -16,9 +13,9 @@ import { SimulatedProvider } from "../../services/provider-simulator.ts";
 import { documentedRequest } from "../services/checkouts.ts";
 import { readArguments } from "../../scripts/reconcile/arguments.ts";
 import { successEvent } from "../support/payment-desk.ts";
+import { runScriptProcess } from "../support/script-process.ts";
 import { startService, type Service } from "../support/service.ts";
 
-const SCRIPT = fileURLToPath(new URL("../../scripts/reconcile.ts", import.meta.url));
 /** Each run is a process of its own; a loaded machine takes seconds to start one. */
 const TIMEOUT_MS = 180_000;
 
@@ -28,15 +25,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-async function run(args: readonly string[], environment: Readonly<Record<string, string>> = { DATA_DIR: directory }) {
-  const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), SCRIPT, ...args], {
-    env: { PATH, HOME, ...environment },
-  });
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) child[name].on("data", (chunk: Buffer) => (output[name] += chunk.toString()));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, ...output };
+function run(args: readonly string[], environment: Readonly<Record<string, string>> = { DATA_DIR: directory }) {
+  return runScriptProcess("reconcile", args, environment);
 }
 
 /** The report for machines, of whatever moved until now. */

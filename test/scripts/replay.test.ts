@@ -1,6 +1,3 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrate } from "../../persistence/migrate.ts";
@@ -9,14 +6,9 @@ import { SqlStore } from "../../persistence/sql-store.ts";
 import { readArguments } from "../../scripts/replay/arguments.ts";
 import { commitAfter, commitOne, createdCheckout } from "../conformance/store-fixtures.ts";
 import { storedOn } from "../support/broker-reader.ts";
+import { runScriptProcess } from "../support/script-process.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
-
-const SCRIPT = fileURLToPath(new URL("../../scripts/replay.ts", import.meta.url));
-
-function run(args: readonly string[], env: NodeJS.ProcessEnv) {
-  return promisify(execFile)(process.execPath, ["--import", import.meta.resolve("tsx"), SCRIPT, ...args], { env });
-}
 
 describe("what replay is told", () => {
   test.each([
@@ -72,10 +64,7 @@ describeOn("nats", "npm run replay", () => {
       for (const cleanUp of cleanUps.toReversed()) await cleanUp();
     });
 
-    const replay = (...args: string[]) => {
-      const env = { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: server.url };
-      return run(args, env);
-    };
+    const replay = (...args: string[]) => runScriptProcess("replay", args, { DATABASE_URL: databaseUrl, NATS_URL: server.url });
     const subjects = async () => (await storedOn(client, "CHECKOUT_REPLAY")).map(({ subject }) => subject);
 
     test("a checkout's published events go beside the stream, and all since a time; never what was not published", async () => {
@@ -93,8 +82,7 @@ describeOn("nats", "npm run replay", () => {
     });
 
     test("without a broker to replay to it says what is missing", async () => {
-      const env = { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: "" };
-      await expect(run(["--context", "ctx_1"], env)).rejects.toMatchObject({
+      expect(await runScriptProcess("replay", ["--context", "ctx_1"], { DATABASE_URL: databaseUrl })).toMatchObject({
         code: 78,
         stderr: expect.stringContaining("NATS_URL must be set") as string,
       });

@@ -6,6 +6,7 @@ import type { Database } from "../../persistence/connect.ts";
 import { openEmbedded } from "../../persistence/embedded-database.ts";
 import { connectPostgres } from "../../persistence/postgres-database.ts";
 import { spawnService, type ServiceProcess, type SpawnOptions } from "../../scripts/service-process.ts";
+import { compiled } from "./compiled.ts";
 import { createTestDatabase } from "./server.ts";
 
 export interface ServiceHome {
@@ -17,10 +18,12 @@ export interface ServiceHome {
   remove(): Promise<void>;
 }
 
+const MAIN = new URL("../../server/main.ts", import.meta.url);
+
 export async function embeddedHome(): Promise<ServiceHome> {
   const directory = await mkdtemp(join(tmpdir(), "checkoutd-faults-"));
   const open = () => openEmbedded(directory);
-  return home({ DATA_DIR: directory }, open, () => rm(directory, { recursive: true, force: true }));
+  return home({ DATA_DIR: directory }, await compiled(MAIN), open, () => rm(directory, { recursive: true, force: true }));
 }
 
 export async function postgresHome(serverUrl: string, redisUrl: string): Promise<ServiceHome> {
@@ -28,16 +31,22 @@ export async function postgresHome(serverUrl: string, redisUrl: string): Promise
   const { url } = database;
   return home(
     { DATABASE_URL: url, REDIS_URL: redisUrl },
+    await compiled(MAIN),
     async () => connectPostgres(url),
     () => database.drop(),
   );
 }
 
-function home(base: Readonly<Record<string, string>>, open: () => Promise<Database>, discard: () => Promise<void>): ServiceHome {
+function home(
+  base: Readonly<Record<string, string>>,
+  entry: URL,
+  open: () => Promise<Database>,
+  discard: () => Promise<void>,
+): ServiceHome {
   const spawned: ServiceProcess[] = [];
   return {
     spawn: ({ env = {}, ...options } = {}) => {
-      const process = spawnService({ ...options, env: { ...base, ...env } });
+      const process = spawnService({ entry, ...options, env: { ...base, ...env } });
       spawned.push(process);
       return process;
     },
