@@ -1,7 +1,8 @@
 /** The connection to NATS: made and kept in the background, because checkouts go on without it. */
 import { JetStreamApiError, jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { TransientError } from "../machines/errors.ts";
+import { AuthorizationError, connect, type NatsConnection } from "@nats-io/transport-node";
+import { TerminalError, TransientError } from "../machines/errors.ts";
+import { natsAddress, type NatsAddress } from "./nats-address.ts";
 import { ensureStreams } from "./nats-streams.ts";
 import { StreamPublisher } from "./stream-publisher.ts";
 
@@ -34,33 +35,14 @@ export interface Link extends Pick<NatsLink, "forgetStreams" | "onUp" | "close">
 }
 
 /**
- * Resolves with or without the broker. TerminalError STREAM_UNFIT when it is there, and a stream on it would lose or
- * refuse what must stand.
+ * Resolves with or without the broker. TerminalError BROKER_REFUSES_US when it is there and does not take our credentials,
+ * STREAM_UNFIT when a stream on it would lose or refuse what must stand.
  */
 export async function connectNats(url: string, options: NatsOptions): Promise<NatsLink> {
   const link = new NatsLink(options);
-  const connecting = connect({
-    servers: url.split(",").map((one) => one.trim()),
-    name: "checkoutd",
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    waitOnFirstConnect: true,
-    // A stack is taken for each question otherwise, a quarter of what publishing costs; ours tells as much.
-    noAsyncTraces: true,
-  });
-  const attached = connecting.then(
-    (connection) => link.attach(connection),
-    (error: unknown) => options.onConnectionError(error),
-  );
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([attached, new Promise((resolve) => (timer = setTimeout(resolve, CONNECT_WAIT_MS)))]);
-  clearTimeout(timer);
-  if (!link.isUp) {
-    options.onConnectionError(unavailable("NATS does not answer yet"));
-    return link;
-  }
   try {
-    await link.broker();
+    await link.open(natsAddress(url.split(",").map((one) => one.trim())));
+    if (link.isUp) await link.broker();
   } catch (error) {
     if (error instanceof TransientError) return link;
     await link.close();
@@ -75,9 +57,24 @@ export class NatsLink {
   #publisher: StreamPublisher | null = null;
   #broker: Promise<Broker> | null = null;
   #isClosed = false;
+  #endPause = (): void => undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor(private readonly options: NatsOptions) {}
+
+  /** Resolves when there is a connection, or after a while: it is tried until there is one. Rejects when we are refused. */
+  async open(address: NatsAddress): Promise<void> {
+    const first = this.#connect(address);
+    first.catch(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<"waited">((resolve) => (timer = setTimeout(() => resolve("waited"), CONNECT_WAIT_MS)));
+    const failure = await Promise.race([first.then(() => null, asConnectError), waited]);
+    clearTimeout(timer);
+    if (failure instanceof TerminalError) throw failure;
+    if (failure === null) return;
+    this.options.onConnectionError(failure === "waited" ? unavailable("NATS does not answer yet") : failure);
+    void this.#keepConnecting(address, first);
+  }
 
   /** With all streams there. Rejects at once while there is no connection: TransientError BROKER_UNAVAILABLE. */
   broker(): Promise<Broker> {
@@ -101,20 +98,56 @@ export class NatsLink {
     return () => this.#listeners.delete(listener);
   }
 
-  attach(connection: NatsConnection): void {
-    if (this.#isClosed) return void connection.close();
+  /** Safe twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.isUp = false;
+    this.#endPause();
+    this.#publisher?.stop();
+    await this.#connection?.close();
+  }
+
+  async #connect(address: NatsAddress): Promise<void> {
+    const connection = await connect({
+      ...address,
+      name: "checkoutd",
+      timeout: ANSWER_MAX_MS,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: RECONNECT_WAIT_MS,
+      // Credentials that are exchanged while we run are wrong for a moment.
+      ignoreAuthErrorAbort: true,
+      // A stack is taken for each question otherwise, a quarter of what publishing costs; ours tells as much.
+      noAsyncTraces: true,
+    });
+    if (this.#isClosed) return connection.close();
     this.#connection = connection;
     this.#publisher = new StreamPublisher(connection, ANSWER_MAX_MS);
     this.#rise();
     void this.#watch(connection);
   }
 
-  /** Safe twice. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    this.isUp = false;
-    this.#publisher?.stop();
-    await this.#connection?.close();
+  async #keepConnecting(address: NatsAddress, first: Promise<void>): Promise<void> {
+    let [attempt, isToldOfRefusal] = [first, false];
+    for (;;) {
+      const failure = await attempt.then(() => null, asConnectError);
+      if (failure === null) return;
+      if (failure instanceof TerminalError && !isToldOfRefusal) this.options.onConnectionError(failure);
+      isToldOfRefusal ||= failure instanceof TerminalError;
+      await this.#pause();
+      if (this.#isClosed) return;
+      attempt = this.#connect(address);
+    }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#isClosed) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, RECONNECT_WAIT_MS);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async #prepare(): Promise<Broker> {
@@ -146,6 +179,12 @@ export class NatsLink {
   }
 }
 
+function asConnectError(error: unknown): TransientError | TerminalError {
+  if (!(error instanceof AuthorizationError)) return unavailable("NATS does not answer yet", error);
+  const advice = "Name a user and a password that it knows: nats://user:password@host:4222.";
+  return new TerminalError("BROKER_REFUSES_US", `NATS refuses our credentials. ${advice}`, { cause: error });
+}
+
 /** What the client throws when a question has no answer; what the broker answers stays as it is. */
 export function asUnavailable(error: unknown): Error {
   if (error instanceof JetStreamApiError && error.status < 500) return error;
@@ -153,6 +192,6 @@ export function asUnavailable(error: unknown): Error {
   return new TransientError("BROKER_UNAVAILABLE", "NATS gave no answer; it is asked again.", { cause: error });
 }
 
-function unavailable(what: string): TransientError {
-  return new TransientError("BROKER_UNAVAILABLE", `${what}; it is tried again.`);
+function unavailable(what: string, cause?: unknown): TransientError {
+  return new TransientError("BROKER_UNAVAILABLE", `${what}; it is tried again.`, { cause });
 }

@@ -53,7 +53,7 @@ const schema = z.object({
   ),
   DATA_DIR: z.string().default("./data"),
   REDIS_URL: url(["redis:", "rediss:"], "redis://host:6379, or leave it out for locks in the database"),
-  NATS_URL: urls(["nats:", "tls:"], "nats://host:4222, or several of one cluster separated by commas"),
+  NATS_URL: urls(["nats:", "tls:"], "nats://user:password@host:4222, or several of one cluster separated by commas"),
   NATS_REPLICAS: integer(1, 5, 1),
   HOST: z
     .string()

@@ -21,6 +21,7 @@
  */
 import { jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { natsAddress } from "../messaging/nats-address.ts";
 import { NatsBucket } from "./bucket.ts";
 import { ensureConsumer } from "./consumer.ts";
 import { DeadLetters } from "./dead-letters.ts";
@@ -95,7 +96,7 @@ async function start(connection: NatsConnection, settings: Settings, options: Su
 
 function connectTo(servers: string | string[], durable: string): Promise<NatsConnection> {
   return connect({
-    servers,
+    ...natsAddress([servers].flat()),
     name: `checkout-subscriber ${durable}`,
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,

@@ -40,6 +40,8 @@ export interface StartOptions {
   readonly port?: number;
   /** Of a server that was killed. */
   readonly directory?: string;
+  /** More of its command line. */
+  readonly args?: readonly string[];
 }
 
 /** Null when its binary isn't installed; rejects when it is and doesn't start. */
@@ -48,7 +50,7 @@ export async function startServer(kind: ServerKind, options: StartOptions = {}):
   if (plan === null) return null;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await start(plan, options.port ?? (await freePort()), options.directory);
+      return await start(plan, options.port ?? (await freePort()), options);
     } catch (error) {
       if (attempt === START_ATTEMPTS_MAX || options.port !== undefined) throw error;
     }
@@ -137,7 +139,7 @@ function natsPlan(): Plan | null {
   };
 }
 
-async function start(plan: Plan, port: number, known?: string): Promise<TestServer> {
+async function start(plan: Plan, port: number, { directory: known, args = [] }: StartOptions): Promise<TestServer> {
   const directory = known ?? (await mkdtemp(join(tmpdir(), "checkoutd-test-")));
   let child: ChildProcess | undefined;
   const kill = async () => {
@@ -152,7 +154,7 @@ async function start(plan: Plan, port: number, known?: string): Promise<TestServ
     if (plan.user !== null) await chown(directory, plan.user.uid, plan.user.gid);
     if (known === undefined) await plan.prepare?.(directory);
     const options = { cwd: directory, stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"], ...plan.user };
-    const spawned = spawn(plan.binary, plan.args(directory, port), options);
+    const spawned = spawn(plan.binary, [...plan.args(directory, port), ...args], options);
     child = spawned;
     endWithUs(spawned);
     await logLine(spawned, plan.readyLine);
