@@ -10,8 +10,10 @@ import { problemResponse } from "./error-response.ts";
 import { problem } from "./problems.ts";
 
 const STREAMS_MAX = 200;
-/** How long a silent stream stays silent: then it says so (proxies cut idle connections) and looks again. */
-const IDLE_MS = 5000;
+/** How often a stream looks by itself for what other nodes did: their checkouts are watched live here, too. */
+const LOOK_MS = 1000;
+/** So many looks may find nothing: then the stream says so, because proxies cut idle connections. */
+const SILENT_LOOKS_MAX = 5;
 
 export interface WakeUp {
   notify(): void;
@@ -48,7 +50,7 @@ export function createWakeUp(clock: Pick<Clock, "after">): WakeUp {
 export interface LiveStreams {
   /**
    * Answers with an event stream: `send` writes what is new, is called at once and after each wake-up, and
-   * every few seconds for what other nodes did. `subscribe` is given the wake-up; returns how to unsubscribe.
+   * every second for what other nodes did. `subscribe` is given the wake-up; returns how to unsubscribe.
    */
   open(c: Context<EdgeEnv>, subscribe: (wakeUp: WakeUp) => () => void, send: SendNews): Response;
 }
@@ -75,9 +77,10 @@ export function createLiveStreams(deps: Pick<AppDeps, "clock" | "draining" | "lo
       return streamSSE(c, async (stream) => {
         stream.onAbort(() => wakeUp.notify());
         try {
-          while (!stream.aborted && !deps.draining.aborted) {
+          for (let looks = 1; !stream.aborted && !deps.draining.aborted; looks++) {
             await send(stream);
-            if (!(await wakeUp.wait(IDLE_MS))) await stream.write(": idle\n\n");
+            await wakeUp.wait(LOOK_MS);
+            if (looks % SILENT_LOOKS_MAX === 0) await stream.write(": idle\n\n");
           }
         } catch (error) {
           // The client connects again with Last-Event-ID; nothing is lost.

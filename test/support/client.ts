@@ -48,6 +48,8 @@ export interface Client {
   pay(executionContextId: string, instrumentId: string, sending?: Sending): Promise<Answer>;
   resolve(executionContextId: string, body: object, sending?: Sending): Promise<Answer>;
   ledger(executionContextId: string): Promise<LedgerBody>;
+  /** Server-sent events: the journal after this entry. */
+  stream(executionContextId: string, lastEventId: number): Promise<Response>;
   /** What the payment provider does: signs an event and posts it. */
   deliverPayment(event: SignableEvent): Promise<Answer>;
   /** The checkout once it has this public status. */
@@ -76,6 +78,8 @@ export function clientOf(app: App): Client {
     pay: (id, instrumentId, sending) => post(`${id}/payment`, { method: "UPI", instrumentId }, sending),
     resolve: (id, body, sending) => post(`${id}/resolve`, body, sending),
     ledger: async (id) => (await app.request(`${CHECKOUT}/${id}/ledger`)).json() as Promise<LedgerBody>,
+    stream: async (id, lastEventId) =>
+      app.request(`${CHECKOUT}/${id}/stream`, { headers: { "Last-Event-ID": String(lastEventId) } }),
     deliverPayment: async (event) => {
       const { headers, body } = signedDelivery(WEBHOOK_SECRET, event);
       const init = { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: Buffer.from(body) };
