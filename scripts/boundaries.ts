@@ -17,8 +17,8 @@ export interface Violation {
   readonly message: string;
 }
 
-/** What the runtime and the edge know of an adapter. */
-const CONTRACTS = ["locking/lock-manager.ts", "persistence/store.ts", "messaging/bus.ts"];
+/** What the runtime and the edge know of an adapter; the broker's names are what subscribers know of it. */
+const CONTRACTS = ["locking/lock-manager.ts", "persistence/store.ts", "messaging/bus.ts", "messaging/subjects.ts"];
 const SERVICE_TABLES = ["persistence/connect.ts", "persistence/schema.ts", "persistence/*-schema.ts"];
 const PRODUCT = [
   "machines/",
@@ -42,8 +42,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   locking: ["machines/"],
   persistence: ["machines/"],
   messaging: ["machines/"],
-  // For other teams' services: nothing of ours but what an event is and what it goes by.
-  subscribe: ["messaging/bus.ts", "messaging/subjects.ts"],
+  // For other teams' services: nothing of ours but what an event is, what it goes by, and how a broker is named.
+  subscribe: ["messaging/bus.ts", "messaging/nats-address.ts", "messaging/subjects.ts"],
   server: ["machines/", "steps/", "runtime/", ...CONTRACTS],
   console: [],
   scripts: PRODUCT,

@@ -6,6 +6,7 @@ import { authenticate } from "./authentication.ts";
 import { problemResponse, thrownResponse } from "./error-response.ts";
 import { problem } from "./problems.ts";
 import { validRequestId } from "./request-headers.ts";
+import { addAsyncApiRoute } from "./routes/asyncapi.ts";
 import { addCancelRoute } from "./routes/cancel.ts";
 import { addCheckoutRoutes } from "./routes/checkouts.ts";
 import { addEventRoutes } from "./routes/events.ts";
@@ -42,6 +43,7 @@ export function createApp(deps: AppDeps): App {
   addHealthRoutes(app, deps);
   addPageRoutes(app);
   addOpenApiRoute(app, deps.version);
+  addAsyncApiRoute(app, deps.version);
   refuseOtherMethods(app);
   return app;
 }

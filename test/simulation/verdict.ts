@@ -1,6 +1,7 @@
 /** What is wrong with a run, a line each: with its checkouts one by one, and with all of them together. */
 import { breachesOf, recordBreaches } from "../../scripts/invariants/breaches.ts";
 import { evidenceOf } from "./evidence.ts";
+import { misfitOf } from "../support/misfit.ts";
 import type { Simulation } from "./simulation.ts";
 
 export async function breachesOfRun(run: Simulation, isAtRest: boolean, isReplayed: boolean): Promise<readonly string[]> {
@@ -14,6 +15,7 @@ export async function breachesOfRun(run: Simulation, isAtRest: boolean, isReplay
     ...breachesOfCarts(run),
     ...(await breachesOfDeadlines(run)),
     ...(await breachesOfPublications(run)),
+    ...run.broker.messages.flatMap(({ event }) => misfitOf(event) ?? []),
   ];
 }
 

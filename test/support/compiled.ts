@@ -44,8 +44,8 @@ async function compile(entry: URL): Promise<URL> {
 /** Files find what lies beside them by their own URL, which is not the bundle's. */
 const ownUrls: Plugin = {
   name: "own-urls",
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /\.tsx?$/ }, async ({ path }) => ({
+  setup: (building) => {
+    building.onLoad({ filter: /\.tsx?$/ }, async ({ path }) => ({
       contents: (await readFile(path, "utf8")).replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
       loader: path.endsWith("x") ? "tsx" : "ts",
     }));
