@@ -4,6 +4,7 @@ import { headers } from "@nats-io/transport-node";
 import { TerminalError } from "../machines/errors.ts";
 import type { Bus, CloudEvent } from "./bus.ts";
 import { asUnavailable, type Link } from "./nats-connection.ts";
+import { Recent } from "./recent.ts";
 import { CHECKOUT_STREAM, replaySubjectOf, subjectOf } from "./subjects.ts";
 
 /** So many are remembered: the next event of the same type and checkout then needs no look at the one before. */
@@ -21,20 +22,14 @@ interface Last {
   readonly eventId: string | null;
 }
 
-type Published = Map<string, { readonly typeseq: number; readonly sequence: number }>;
-
 type Broker = Awaited<ReturnType<Link["broker"]>>;
 
 export class NatsBus implements Bus {
   /** By subject, the last that this node published. */
-  #published: Published = new Map();
-  #publishedBefore: Published = new Map();
+  readonly #published = new Recent<{ readonly typeseq: number; readonly sequence: number }>(SUBJECTS_MAX);
 
   constructor(private readonly link: Link) {
-    link.onUp(() => {
-      this.#published.clear();
-      this.#publishedBefore.clear();
-    });
+    link.onUp(() => this.#published.clear());
   }
 
   /**
@@ -68,7 +63,7 @@ export class NatsBus implements Bus {
   /** Of the event before it, of its type and checkout; 0 = it is the first; null = whoever published that one, it was not us. */
   #sequenceBefore({ typeseq }: CloudEvent, subject: string): number | null {
     if (typeseq === 1) return 0;
-    const last = this.#published.get(subject) ?? this.#publishedBefore.get(subject);
+    const last = this.#published.get(subject);
     return last?.typeseq === typeseq - 1 ? last.sequence : null;
   }
 
@@ -77,7 +72,8 @@ export class NatsBus implements Bus {
     const subject = subjectOf(event);
     const expected = { [ID_HEADER]: event.id, [STREAM_HEADER]: CHECKOUT_STREAM, [LAST_SEQUENCE_HEADER]: String(sequence) };
     try {
-      this.#remember(subject, event.typeseq, await this.#send(broker, subject, event, expected));
+      const stored = await this.#send(broker, subject, event, expected);
+      this.#published.set(subject, { typeseq: event.typeseq, sequence: stored });
       return true;
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) return false;
@@ -104,15 +100,6 @@ export class NatsBus implements Bus {
       this.link.forgetStreams();
       throw asUnavailable(error);
     }
-  }
-
-  /** By halves: to find the oldest entry of a map walks over all that were deleted before it. */
-  #remember(subject: string, typeseq: number, sequence: number): void {
-    if (this.#published.size >= SUBJECTS_MAX / 2) {
-      this.#publishedBefore = this.#published;
-      this.#published = new Map();
-    }
-    this.#published.set(subject, { typeseq, sequence });
   }
 }
 

@@ -42,8 +42,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   locking: ["machines/"],
   persistence: ["machines/"],
   messaging: ["machines/"],
-  // For other teams' services: nothing of ours but what an event is, what it goes by, and how a broker is named.
-  subscribe: ["messaging/bus.ts", "messaging/nats-address.ts", "messaging/subjects.ts"],
+  // For other teams' services: of ours only what an event is, what it goes by, how a broker is named, and a map.
+  subscribe: ["messaging/bus.ts", "messaging/nats-address.ts", "messaging/recent.ts", "messaging/subjects.ts"],
   server: ["machines/", "steps/", "runtime/", ...CONTRACTS],
   console: [],
   scripts: PRODUCT,

@@ -1,4 +1,5 @@
 /** How far a subscriber is, per checkout: what makes of at-least-once delivery a handling that happens once. */
+import { Recent } from "../messaging/recent.ts";
 import type { Bucket } from "./bucket.ts";
 
 /** So many checkouts' revisions are remembered: the next step of one then needs no look at the bucket. */
@@ -27,7 +28,7 @@ interface Known {
 
 /** The default: key `progress.<durable>.<checkout>` of the bucket, a decimal number. It can't be one transaction with an effect elsewhere. */
 export class NatsProgress implements Progress {
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Recent<Known>(REVISIONS_MAX);
 
   constructor(
     private readonly bucket: Bucket,
@@ -44,7 +45,7 @@ export class NatsProgress implements Progress {
     if (before.position !== from) return before.position;
     const revision = await this.bucket.put(this.#key(checkout), String(to), before.revision);
     if (revision === null) return (await this.#read(checkout)).position;
-    this.#remember(checkout, { position: to, revision });
+    this.#known.set(checkout, { position: to, revision });
     return to;
   }
 
@@ -52,15 +53,8 @@ export class NatsProgress implements Progress {
     const entry = await this.bucket.get(this.#key(checkout));
     const known = { position: entry === null ? 0 : Number(entry.value), revision: entry?.revision ?? 0 };
     if (!Number.isSafeInteger(known.position)) throw new Error(`${this.#key(checkout)} holds no position. Correct it by hand.`);
-    this.#remember(checkout, known);
-    return known;
-  }
-
-  #remember(checkout: string, known: Known): void {
-    this.#known.delete(checkout);
     this.#known.set(checkout, known);
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined && this.#known.size > REVISIONS_MAX) this.#known.delete(oldest);
+    return known;
   }
 
   #key(checkout: string): string {
