@@ -1,4 +1,4 @@
-/** How committed events reach others. Adapters: in-process here, NATS JetStream later. */
+/** How committed events reach others. Adapters: in this process, and NATS JetStream. */
 
 /** CloudEvents 1.0, structured JSON. */
 export interface CloudEvent {

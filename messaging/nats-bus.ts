@@ -5,7 +5,7 @@ import { TerminalError } from "../machines/errors.ts";
 import type { Bus, CloudEvent } from "./bus.ts";
 import { asUnavailable, type Link } from "./nats-connection.ts";
 import { Recent } from "./recent.ts";
-import { CHECKOUT_STREAM, replaySubjectOf, subjectOf } from "./subjects.ts";
+import { CHECKOUT_STREAM, REPLAY_STREAM, replaySubjectOf, subjectOf } from "./subjects.ts";
 
 /** So many are remembered: the next event of the same type and checkout then needs no look at the one before. */
 const SUBJECTS_MAX = 10_000;
@@ -20,6 +20,11 @@ interface Last {
   /** Of the newest message of a subject in the stream; 0 = there is none. */
   readonly sequence: number;
   readonly eventId: string | null;
+}
+
+interface Place {
+  readonly stream: string;
+  readonly subject: string;
 }
 
 type Broker = Awaited<ReturnType<Link["broker"]>>;
@@ -49,7 +54,8 @@ export class NatsBus implements Bus {
   /** Once more, for whoever lost it: beside the stream, whose order is the checkout's. */
   async replay(event: CloudEvent, replayId: string): Promise<void> {
     const broker = await this.link.broker();
-    await this.#send(broker, replaySubjectOf(event), event, { [ID_HEADER]: `${event.id}:${replayId}` });
+    const place = { stream: REPLAY_STREAM, subject: replaySubjectOf(event) };
+    await this.#send(broker, place, event, { [ID_HEADER]: `${event.id}:${replayId}` });
   }
 
   async ping(): Promise<void> {
@@ -72,7 +78,7 @@ export class NatsBus implements Bus {
     const subject = subjectOf(event);
     const expected = { [ID_HEADER]: event.id, [STREAM_HEADER]: CHECKOUT_STREAM, [LAST_SEQUENCE_HEADER]: String(sequence) };
     try {
-      const stored = await this.#send(broker, subject, event, expected);
+      const stored = await this.#send(broker, { stream: CHECKOUT_STREAM, subject }, event, expected);
       this.#published.set(subject, { typeseq: event.typeseq, sequence: stored });
       return true;
     } catch (error) {
@@ -82,13 +88,18 @@ export class NatsBus implements Bus {
   }
 
   /** The sequence under which it is stored. TerminalError EVENT_TOO_LARGE; TransientError BROKER_UNAVAILABLE. */
-  async #send(broker: Broker, subject: string, event: CloudEvent, orders: Readonly<Record<string, string>>): Promise<number> {
+  async #send(
+    broker: Broker,
+    { stream, subject }: Place,
+    event: CloudEvent,
+    orders: Readonly<Record<string, string>>,
+  ): Promise<number> {
     const sent = headers();
     sent.set("content-type", MEDIA_TYPE);
     if (event.traceparent !== undefined) sent.set("traceparent", event.traceparent);
     for (const [name, value] of Object.entries(orders)) sent.set(name, value);
     try {
-      return (await broker.publisher.publish(subject, JSON.stringify(event), sent)).seq;
+      return (await broker.publisher.publish(stream, subject, JSON.stringify(event), sent)).seq;
     } catch (error) {
       if (isTooLarge(error)) {
         throw new TerminalError("EVENT_TOO_LARGE", `${event.id} is larger than the broker takes. Raise its limit.`, {

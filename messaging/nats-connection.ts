@@ -44,9 +44,11 @@ export async function connectNats(url: string, options: NatsOptions): Promise<Na
     await link.open(natsAddress(url.split(",").map((one) => one.trim())));
     if (link.isUp) await link.broker();
   } catch (error) {
-    if (error instanceof TransientError) return link;
+    const { cause } = error as { readonly cause?: unknown };
+    const refusal = cause instanceof TerminalError ? cause : error;
+    if (refusal instanceof TransientError) return link;
     await link.close();
-    throw error;
+    throw refusal;
   }
   return link;
 }
@@ -76,12 +78,15 @@ export class NatsLink {
     void this.#keepConnecting(address, first);
   }
 
-  /** With all streams there. Rejects at once while there is no connection: TransientError BROKER_UNAVAILABLE. */
+  /**
+   * With all streams there and fit. Rejects with TransientError alone, because it says nothing of what is to be published:
+   * BROKER_UNAVAILABLE at once while there is no connection; BROKER_UNFIT, with the TerminalError that says what to change.
+   */
   broker(): Promise<Broker> {
     if (!this.isUp) return Promise.reject(unavailable("There is no connection to NATS"));
     this.#broker ??= this.#prepare().catch((error: unknown) => {
       this.forgetStreams();
-      throw error;
+      throw error instanceof TransientError ? error : unfit(error);
     });
     return this.#broker;
   }
@@ -177,6 +182,11 @@ export class NatsLink {
     this.forgetStreams();
     for (const listener of this.#listeners) listener();
   }
+}
+
+function unfit(error: unknown): TransientError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new TransientError("BROKER_UNFIT", `Events wait until the broker's streams are fit: ${why}`, { cause: error });
 }
 
 function asConnectError(error: unknown): TransientError | TerminalError {

@@ -10,6 +10,7 @@ const ACK_WAIT_NS = 30_000_000_000;
 /** What could not be kept comes again after so long. */
 const RETRY_MS = 1_000;
 const LISTEN_AGAIN_MS = 1_000;
+/** Over all nodes: what is not acknowledged by then holds the others back. */
 const MESSAGES_AT_ONCE_MAX = 64;
 
 export interface BrokerDelivery {
@@ -41,6 +42,7 @@ export function takePayments(deps: PaymentInboxDeps): () => Promise<void> {
   const listen = async (): Promise<void> => {
     try {
       messages = await consume(deps);
+      if (isStopped) messages.stop();
       for await (const message of messages) {
         const work = settle(deps, message).finally(() => underWay.delete(work));
         underWay.add(work);
@@ -69,10 +71,17 @@ export function takePayments(deps: PaymentInboxDeps): () => Promise<void> {
 
 async function consume({ link }: PaymentInboxDeps): Promise<ConsumerMessages> {
   const { manager, client } = await link.broker();
-  const config = { durable_name: CONSUMER, ack_policy: AckPolicy.Explicit, ack_wait: ACK_WAIT_NS, max_deliver: -1 };
-  await manager.consumers.add(PAYMENT_STREAM, { ...config, filter_subject: "payments.v1.>" });
+  await manager.consumers.add(PAYMENT_STREAM, {
+    durable_name: CONSUMER,
+    filter_subject: "payments.v1.>",
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: ACK_WAIT_NS,
+    max_ack_pending: MESSAGES_AT_ONCE_MAX,
+    max_deliver: -1,
+  });
   const consumer = await client.consumers.get(PAYMENT_STREAM, CONSUMER);
-  return consumer.consume({ max_messages: MESSAGES_AT_ONCE_MAX });
+  // A broker that lost its disk has no consumer: it is listened to anew then.
+  return consumer.consume({ max_messages: MESSAGES_AT_ONCE_MAX, abort_on_missing_resource: true });
 }
 
 /** Acknowledged once it is kept, or refused for good. */

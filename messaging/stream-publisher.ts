@@ -6,13 +6,14 @@ import { JetStreamApiError, type PubAck } from "@nats-io/jetstream";
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 
 interface Waiting {
+  readonly stream: string;
   readonly expiresAt: number;
   readonly resolve: (ack: PubAck) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** What a broker answers: stored, or why not. */
-type Answer = PubAck | { readonly error: ConstructorParameters<typeof JetStreamApiError>[0] };
+/** What a stream answers: stored, or why not. */
+type Answer = Partial<PubAck> & { readonly error?: ConstructorParameters<typeof JetStreamApiError>[0] };
 
 const NO_RESPONDERS = 503;
 
@@ -28,16 +29,18 @@ export class StreamPublisher {
     private readonly connection: NatsConnection,
     private readonly answerMaxMs: number,
   ) {
-    const callback = (_error: Error | null, message: Msg) => this.#settle(message);
+    // Nothing may be thrown here: it would end the client's reading of the connection.
+    const callback = (error: Error | null, message: Msg) =>
+      error === null ? this.#settle(message) : this.abandon(error.message);
     this.#subscription = connection.subscribe(`${this.#inbox}.*`, { callback });
   }
 
-  /** Resolves when it is stored. JetStreamApiError = refused; any other error: whether it is stored is not known. */
-  publish(subject: string, payload: string, headers: MsgHdrs): Promise<PubAck> {
+  /** Resolves when that stream has it. JetStreamApiError = refused; any other error: whether it is stored is not known. */
+  publish(stream: string, subject: string, payload: string, headers: MsgHdrs): Promise<PubAck> {
     const token = String(++this.#published);
     return new Promise((resolve, reject) => {
       this.connection.publish(subject, payload, { headers, reply: `${this.#inbox}.${token}` });
-      this.#waiting.set(token, { expiresAt: performance.now() + this.answerMaxMs, resolve, reject });
+      this.#waiting.set(token, { stream, expiresAt: performance.now() + this.answerMaxMs, resolve, reject });
       this.#timer ??= setTimeout(() => this.#expire(), this.answerMaxMs);
     });
   }
@@ -59,12 +62,12 @@ export class StreamPublisher {
   #settle(message: Msg): void {
     const token = message.subject.slice(this.#inbox.length + 1);
     const waiting = this.#waiting.get(token);
+    const outcome = waiting === undefined ? null : outcomeIn(message, waiting.stream);
+    // Somebody who listens on the subject and is no stream may answer too: that is no answer.
+    if (waiting === undefined || outcome === null) return;
     this.#waiting.delete(token);
-    if (waiting === undefined) return;
-    if (message.headers?.code === NO_RESPONDERS) return waiting.reject(new Error("No stream takes this subject."));
-    const answer = message.json<Answer>();
-    if ("error" in answer) waiting.reject(new JetStreamApiError(answer.error));
-    else waiting.resolve(answer);
+    if (outcome instanceof Error) waiting.reject(outcome);
+    else waiting.resolve(outcome);
   }
 
   #expire(): void {
@@ -78,5 +81,22 @@ export class StreamPublisher {
       reject(new Error("NATS did not answer in time."));
     }
     this.#timer = undefined;
+  }
+}
+
+/** Null: it says nothing of what was published. */
+function outcomeIn(message: Msg, stream: string): PubAck | Error | null {
+  if (message.headers?.code === NO_RESPONDERS) return new Error("No stream takes this subject.");
+  const answer = jsonIn(message);
+  if (answer?.error !== undefined) return new JetStreamApiError(answer.error);
+  return answer?.stream === stream && Number.isSafeInteger(answer.seq) ? (answer as PubAck) : null;
+}
+
+function jsonIn(message: Msg): Answer | null {
+  try {
+    return message.json<Answer | null>();
+  } catch {
+    // No stream answers anything else.
+    return null;
   }
 }

@@ -52,6 +52,20 @@ describeOn("nats", "a connection to a real NATS", () => {
     expect(told).toMatchObject([{ code: "BROKER_UNAVAILABLE", cause: { message: "server does not support 'tls'" } }]);
   });
 
+  test("a stream that became unfit while we run holds everything up, and says nothing of any event", async () => {
+    const { server } = await ownServer({});
+    const { link } = await connectTo(server.url);
+    const { manager } = await link.broker();
+    const { config } = await manager.streams.info("PAYMENTS");
+    await manager.streams.update("PAYMENTS", { ...config, max_msgs_per_subject: 5 });
+    link.forgetStreams();
+    const unfit = { class: "TRANSIENT", code: "BROKER_UNFIT", cause: { code: "STREAM_UNFIT" } };
+    await expect(link.broker()).rejects.toMatchObject(unfit);
+    await expect(connectTo(server.url)).rejects.toMatchObject({ class: "TERMINAL", code: "STREAM_UNFIT" });
+    await manager.streams.update("PAYMENTS", { ...config, max_msgs_per_subject: -1 });
+    expect(await link.broker()).toBeTruthy();
+  });
+
   test("credentials that are wrong for a while, while we run, are tried until they are right", async () => {
     const { server, urlWith } = await ownServer({ args: SECRET });
     const { link } = await connectTo(urlWith("shop:s%40cret"));

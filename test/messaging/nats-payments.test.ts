@@ -1,9 +1,10 @@
 /** Payment events by the broker: the same bytes and signatures as by HTTP, through the same door. */
+import { setTimeout as pause } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, expect, test } from "vitest";
 import { connectNats } from "../../messaging/nats-connection.ts";
-import { takePayments } from "../../messaging/nats-payments.ts";
+import { takePayments, type BrokerDelivery } from "../../messaging/nats-payments.ts";
 import { receiveFromBroker } from "../../server/wiring-messages.ts";
 import { systemClock as clock } from "../../server/system-ports.ts";
 import { setup as setupEdge } from "../server/setup.ts";
@@ -106,6 +107,65 @@ describeOn("nats", "payment events by NATS", () => {
     await expect.poll(() => counters.get("payment_events_stored"), { timeout: 10_000 }).toBe(1);
   });
 });
+
+describeOn("nats", "listening for payment events", () => {
+  test.each(["nats consumer rm", "a lost disk"])("begins anew after %s", async (how) => {
+    await using payments = await listening();
+    const { server, link } = payments;
+    let url = server.url;
+    if (how === "a lost disk") {
+      await server.stop();
+      const empty = await startServer("nats", { port: server.port });
+      payments.cleanUps.push(async () => empty?.stop());
+      url = empty?.url ?? "";
+      await expect.poll(() => link.broker().catch(() => null), { timeout: 10_000 }).not.toBeNull();
+    } else {
+      const { manager } = await link.broker();
+      await manager.consumers.delete("PAYMENTS", "checkoutd");
+    }
+    const client = await connect({ servers: url });
+    payments.cleanUps.push(() => client.close());
+    await publish(client, SUBJECT, successEvent());
+    await expect.poll(() => payments.counters.get("payment_events_stored"), { timeout: 30_000 }).toBe(1);
+  });
+
+  test("stops while it is about to begin", async () => {
+    await using payments = await listening();
+    for (let times = 1; times <= 5; times++) await payments.listen()();
+  });
+
+  test("has no more in its hands than it says", async () => {
+    await using payments = await listening();
+    let [open, most, done] = [0, 0, 0];
+    payments.orchestrator.onReceive = async () => {
+      most = Math.max(most, ++open);
+      await pause(20);
+      [open, done] = [open - 1, done + 1];
+      return { isNew: true, isContradiction: false, contextId: null };
+    };
+    const client = await connect({ servers: payments.server.url });
+    payments.cleanUps.push(() => client.close());
+    await Promise.all(
+      Array.from({ length: 200 }, (_, number) => publish(client, SUBJECT, successEvent({ eventId: `evt_${number}` }))),
+    );
+    await expect.poll(() => done, { timeout: 20_000 }).toBe(200);
+    expect(most).toBeLessThanOrEqual(64);
+  });
+});
+
+async function listening() {
+  const server = await startServer("nats");
+  if (server === null) throw new Error("This test restarts its server, so it needs nats-server here: npm run setup:servers");
+  const link = await connectNats(server.url, { replicas: 1, onConnectionError: () => {} });
+  const edge = setupEdge();
+  const receive = (delivery: BrokerDelivery) => receiveFromBroker(edge.paymentDoor, delivery, SILENT);
+  const listen = () => takePayments({ link, receive, clock, log: SILENT });
+  const cleanUps: (() => Promise<unknown>)[] = [() => server.stop(), () => link.close(), listen()];
+  const dispose = async () => {
+    for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  };
+  return { ...edge, server, link, listen, cleanUps, [Symbol.asyncDispose]: dispose };
+}
 
 async function publish(client: NatsConnection, subject: string, event: object, signing: Signing | null = {}): Promise<void> {
   const body = JSON.stringify(event);

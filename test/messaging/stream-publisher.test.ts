@@ -25,9 +25,9 @@ describeOn("nats", "a publisher to streams", () => {
     const publish = (subject: string, expected = "") => {
       const sent = headers();
       if (expected !== "") sent.set("Nats-Expected-Last-Subject-Sequence", expected);
-      return publisher.publish(subject, "{}", sent);
+      return publisher.publish("NOTES", subject, "{}", sent);
     };
-    return { server, publisher, publish };
+    return { server, connection, publisher, publish };
   }
 
   test("each message has its own answer, however many are under way", async () => {
@@ -75,8 +75,18 @@ describeOn("nats", "a publisher to streams", () => {
     publisher.stop();
   });
 
+  test.each(["ok", "{}", "null", '{"stream":"OTHER","seq":1}', '{"stream":"NOTES"}'])(
+    "somebody else's answer, %s, is none: the stream's is waited for",
+    async (answer) => {
+      const { connection, publish } = await setup(60_000);
+      connection.subscribe("notes.>", { callback: (_error, message) => void message.respond(answer) });
+      await connection.flush();
+      for (const seq of [1, 2, 3]) expect(await publish("notes.a")).toMatchObject({ stream: "NOTES", seq });
+    },
+  );
+
   test("what is larger than the broker takes is refused before it leaves", async () => {
     const { publisher } = await setup(60_000);
-    await expect(publisher.publish("notes.a", "x".repeat(1_100_000), headers())).rejects.toThrow(/max_payload/);
+    await expect(publisher.publish("NOTES", "notes.a", "x".repeat(1_100_000), headers())).rejects.toThrow(/max_payload/);
   });
 });

@@ -49,7 +49,8 @@ export class SimulatedBroker {
     };
     const broker = {
       publisher: {
-        publish: (subject: string, payload: string, headers: MsgHdrs) => turn(() => this.#publish(subject, payload, headers)),
+        publish: (_stream: string, subject: string, payload: string, headers: MsgHdrs) =>
+          turn(() => this.#publish(subject, payload, headers)),
       },
       manager: {
         streams: { getMessage: (_stream: string, query: { readonly last_by_subj: string }) => turn(() => this.#last(query)) },

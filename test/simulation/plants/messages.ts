@@ -3,7 +3,7 @@ import { headers } from "@nats-io/transport-node";
 import type { Bus, CloudEvent } from "../../../messaging/bus.ts";
 import { NatsBus } from "../../../messaging/nats-bus.ts";
 import { asUnavailable, type Link } from "../../../messaging/nats-connection.ts";
-import { subjectOf } from "../../../messaging/subjects.ts";
+import { CHECKOUT_STREAM, subjectOf } from "../../../messaging/subjects.ts";
 import { Life } from "../life.ts";
 import type { MemoryStore } from "../memory-store.ts";
 import { memoryOf, patching, replacing, type PlantedBug } from "./planted-bug.ts";
@@ -146,7 +146,8 @@ const trustsTheWindow: PlantedBug = {
           const { link } = this as { readonly link: Link };
           const id = headers();
           id.set("Nats-Msg-Id", event.id);
-          const publish = async () => (await link.broker()).publisher.publish(subjectOf(event), JSON.stringify(event), id);
+          const publish = async () =>
+            (await link.broker()).publisher.publish(CHECKOUT_STREAM, subjectOf(event), JSON.stringify(event), id);
           return publish().catch((error: unknown) => {
             throw asUnavailable(error);
           });
