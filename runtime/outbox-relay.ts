@@ -23,6 +23,15 @@ const FLUSH_MAX_MS = 2_000;
 
 const NOTHING: OutboxBacklog = { pending: 0, parked: 0, oldestAt: null };
 
+/** Why there was nobody to take events; null = there was. */
+type Outage = Error | null;
+
+interface Round {
+  /** So many checkouts have had something published; 0 = there is nothing more for now. */
+  readonly served: number;
+  readonly outage: Outage;
+}
+
 export interface OutboxRelayDeps {
   readonly store: Pick<Store, "claimShards" | "unpublished" | "markPublished" | "backlog">;
   readonly bus: Pick<Bus, "publish">;
@@ -57,7 +66,6 @@ export class OutboxRelay {
 
   start(): void {
     this.isStopped = false;
-    this.flushUntil = Number.POSITIVE_INFINITY;
     this.kick();
   }
 
@@ -78,8 +86,10 @@ export class OutboxRelay {
       this.cancelSweep();
       this.flushUntil = this.deps.clock.now() + FLUSH_MAX_MS;
       const flush = (this.current ?? Promise.resolve()).then(() => this.run());
+      let cancel = (): void => {};
+      const limit = new Promise<void>((resolve) => (cancel = this.deps.clock.after(FLUSH_MAX_MS, resolve)));
       // A bus that never answers must not hold up the stop: what it may have got is published again, under the same id.
-      this.flushing = Promise.race([flush, new Promise<void>((resolve) => this.deps.clock.after(FLUSH_MAX_MS, resolve))]);
+      this.flushing = Promise.race([flush, limit]).finally(() => cancel());
     }
     await this.flushing;
   }
@@ -96,20 +106,35 @@ export class OutboxRelay {
 
   private async run(): Promise<void> {
     try {
-      for (let served = 1; served > 0 && this.isInTime();) {
+      for (let isMore = true; isMore && this.isInTime();) {
         if (!this.isStopped && this.isSweepDue()) await this.sweep();
         this.isKicked = false;
-        served = await this.publishOnce(this.shards);
-        if (served >= BACKLOG) await Promise.all(lanesOf(this.shards).map((lane) => this.drain(lane)));
+        const { served, outage } = await this.publishOnce(this.shards);
+        const lanes = served >= BACKLOG && outage === null ? await this.drainAll() : [];
+        isMore = this.heed([outage, ...lanes]) && served > 0;
       }
     } catch (error) {
       this.deps.log.warn({ err: error }, "The outbox could not be read or marked; it is tried again");
     }
   }
 
-  /** Until there is nothing more, or the next sweep. */
-  private async drain(shards: readonly number[]): Promise<void> {
-    for (let served = 1; served > 0 && this.isInTime() && !this.isSweepDue();) served = await this.publishOnce(shards);
+  /** Both lanes have ended when it resolves, and when it rejects. */
+  private async drainAll(): Promise<readonly Outage[]> {
+    const lanes = await Promise.allSettled(lanesOf(this.shards).map((lane) => this.drain(lane)));
+    return lanes.map((lane) => {
+      if (lane.status === "rejected") throw lane.reason;
+      return lane.value;
+    });
+  }
+
+  /** Until there is nothing more, the next sweep, or an outage. */
+  private async drain(shards: readonly number[]): Promise<Outage> {
+    for (let isMore = true; isMore && this.isInTime() && !this.isSweepDue();) {
+      const { served, outage } = await this.publishOnce(shards);
+      if (outage !== null) return outage;
+      isMore = served > 0;
+    }
+    return null;
   }
 
   private isInTime(): boolean {
@@ -127,11 +152,10 @@ export class OutboxRelay {
     this.backlog = await store.backlog();
   }
 
-  /** So many checkouts have had something published; 0 = there is nothing more for now. */
-  private async publishOnce(shards: readonly number[]): Promise<number> {
+  private async publishOnce(shards: readonly number[]): Promise<Round> {
     const { store } = this.deps;
     const events = shards.length === 0 ? [] : await store.unpublished(shards, CHECKOUTS_MAX);
-    if (events.length === 0) return 0;
+    if (events.length === 0) return { served: 0, outage: null };
     const outcomes = await Promise.all(
       chainsOf(events).map((chain) => publishInOrder(chain, { ...this.deps, mayPublish: this.mayPublish })),
     );
@@ -139,19 +163,19 @@ export class OutboxRelay {
     await store.markPublished(marks);
     this.count(marks);
     const [outage = null] = outcomes.flatMap((outcome) => outcome.outage ?? []);
-    this.heed(outage);
-    const served = outcomes.filter(({ marks: [first] }) => first?.kind === "acknowledged").length;
-    return outage === null ? served : 0;
+    return { served: outcomes.filter(({ marks: [first] }) => first?.kind === "acknowledged").length, outage };
   }
 
-  /** Told once, however long it lasts; the backlog tells how it goes on. */
-  private heed(outage: Error | null): void {
+  /** False: there is no bus for now. Told once, however long it lasts; the backlog tells how it goes on. */
+  private heed(outages: readonly Outage[]): boolean {
     const { counters, log } = this.deps;
     const wasDown = this.pauseMs > 0;
+    const outage = outages.find((one) => one !== null) ?? null;
     this.pauseMs = outage === null ? 0 : Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.pauseMs * 2));
     if (outage !== null) counters.add("bus_unavailable");
     if (outage !== null && !wasDown) log.warn({ err: outage }, "The bus can't be reached; events wait for it");
     if (outage === null && wasDown) log.info({}, "The bus is back; what waited is published");
+    return outage === null;
   }
 
   /** Others may have this node's shards by now. What it flushes at its end nobody else does, and twice is harmless. */
