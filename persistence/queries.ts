@@ -99,11 +99,11 @@ select (select count(*)::integer from (select from checkoutd.outbox where acknow
     select committed_at from checkoutd.outbox where acknowledged_at is null and shard = s.shard order by committed_at limit 1
   ) oldest) as "oldestAt"`;
 
+/** By the primary key: a page begins where the one before it ended, however long the outbox is. */
 export const ACKNOWLEDGED = `
 select ${EVENT}
 where o.acknowledged_at is not null and ${milliseconds("o.committed_at")} >= $1::double precision
-  and ($2::double precision is null
-    or (${milliseconds("o.committed_at")}, o.context_id, o.event_seq) > ($2::double precision, $3::text, $4::integer))
-order by ${milliseconds("o.committed_at")}, o.context_id, o.event_seq limit $5`;
+  and ($2::text is null or (o.context_id, o.event_seq) > ($2::text, $3::integer))
+order by o.context_id, o.event_seq limit $4`;
 
 export const EVENTS = `select ${EVENT} where o.context_id = $1 order by o.event_seq`;

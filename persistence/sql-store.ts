@@ -10,6 +10,8 @@ import type * as contract from "./store.ts";
 
 /** So many wait of most checkouts, when there is a backlog. */
 const EVENTS_A_CHECKOUT = 5;
+/** Of a shard, however few are asked for: the checkouts that wait longest may all be there. */
+const EVENTS_A_SHARD_MIN = 50;
 
 /** The store over SQL, the same on Postgres and PGlite. Almost every method is one statement, hence one transaction. */
 export class SqlStore implements contract.Store {
@@ -125,7 +127,8 @@ export class SqlStore implements contract.Store {
   }
 
   unpublished(shards: readonly number[], limit: number): Promise<readonly contract.PublishedEvent[]> {
-    const eventsAShard = Math.ceil((limit * EVENTS_A_CHECKOUT) / shards.length);
+    if (shards.length === 0) return Promise.resolve([]);
+    const eventsAShard = Math.max(EVENTS_A_SHARD_MIN, Math.ceil((limit * EVENTS_A_CHECKOUT) / shards.length));
     return this.database.rows(queries.UNPUBLISHED, [shards.join(), eventsAShard, limit]);
   }
 
@@ -143,8 +146,8 @@ export class SqlStore implements contract.Store {
   }
 
   acknowledged(since: number, after: contract.EventCursor | null, limit: number): Promise<readonly contract.PublishedEvent[]> {
-    const { committedAt = null, contextId = null, eventSeq = null } = after ?? {};
-    return this.database.rows(queries.ACKNOWLEDGED, [since, committedAt, contextId, eventSeq, limit]);
+    const { contextId = null, eventSeq = null } = after ?? {};
+    return this.database.rows(queries.ACKNOWLEDGED, [since, contextId, eventSeq, limit]);
   }
 
   events(contextId: string): Promise<readonly contract.PublishedEvent[]> {

@@ -207,7 +207,7 @@ export interface PublishedEvent extends OutboxEvent {
 }
 
 /** Where a page of events ended. */
-export type EventCursor = Pick<PublishedEvent, "committedAt" | "contextId" | "eventSeq">;
+export type EventCursor = Pick<PublishedEvent, "contextId" | "eventSeq">;
 
 /** What became of one event that was offered to the bus. */
 export type PublicationMark = { readonly contextId: string; readonly eventSeq: number } & (

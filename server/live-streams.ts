@@ -77,10 +77,10 @@ export function createLiveStreams(deps: Pick<AppDeps, "clock" | "draining" | "lo
       return streamSSE(c, async (stream) => {
         stream.onAbort(() => wakeUp.notify());
         try {
-          for (let looks = 1; !stream.aborted && !deps.draining.aborted; looks++) {
+          for (let silentLooks = 0; !stream.aborted && !deps.draining.aborted;) {
             await send(stream);
-            await wakeUp.wait(LOOK_MS);
-            if (looks % SILENT_LOOKS_MAX === 0) await stream.write(": idle\n\n");
+            silentLooks = (await wakeUp.wait(LOOK_MS)) ? 0 : silentLooks + 1;
+            if (silentLooks > 0 && silentLooks % SILENT_LOOKS_MAX === 0) await stream.write(": idle\n\n");
           }
         } catch (error) {
           // The client connects again with Last-Event-ID; nothing is lost.

@@ -54,13 +54,16 @@ export async function startNode(
   replacements: Partial<CheckoutServices> = {},
 ): Promise<CheckoutNode> {
   const database = await openDatabase(config, log);
+  const opened = [() => database.close()];
   try {
     await migrate(database);
     const messages = await openMessages(config, log);
+    opened.push(() => messages.bus.stop());
     const locks = await openLocks(config, database, log);
+    opened.push(() => locks.stop());
     return await assemble(config, log, { database, locks, messages }, replacements);
   } catch (error) {
-    await database.close();
+    for (const close of opened.toReversed()) await close();
     throw error;
   }
 }

@@ -76,8 +76,8 @@ export class MemoryOutbox {
   ): Promise<readonly contract.PublishedEvent[]> {
     return [...this.#tables.outboxes.values()]
       .flat()
-      .filter((row) => row.acknowledgedAt !== null && row.committedAt >= since && (after === null || byCommit(row, after) > 0))
-      .toSorted(byCommit)
+      .filter((row) => row.acknowledgedAt !== null && row.committedAt >= since && (after === null || byKey(row, after) > 0))
+      .toSorted(byKey)
       .slice(0, limit)
       .map((row) => this.#published(row));
   }
@@ -120,8 +120,7 @@ function marked(row: OutboxRow, mark: contract.PublicationMark, now: number): Ou
   };
 }
 
-function byCommit(left: contract.EventCursor, right: contract.EventCursor): number {
-  if (left.committedAt !== right.committedAt) return left.committedAt - right.committedAt;
+function byKey(left: contract.EventCursor, right: contract.EventCursor): number {
   if (left.contextId !== right.contextId) return left.contextId < right.contextId ? -1 : 1;
   return left.eventSeq - right.eventSeq;
 }

@@ -68,7 +68,6 @@ export class SimulatedBroker {
     };
   }
 
-  /** What is published on a subject again and again is one event. */
   endOutages(): void {
     this.#downUntil = 0;
   }
