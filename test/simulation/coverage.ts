@@ -66,6 +66,7 @@ const STATE = [
   "call refused by a tombstone",
   "write refused by the fence",
   "published again",
+  "publication arrived late",
 ] as const;
 
 /** Everything that all runs together must have met. */
@@ -87,5 +88,6 @@ export async function coverageOf(run: Simulation): Promise<ReadonlyMap<string, n
   add("call refused by a tombstone", run.participants.effects.refusals + run.participants.payments.refusals);
   add("write refused by the fence", run.store.refusedCommits);
   add("published again", run.broker.repetitions);
+  add("publication arrived late", run.broker.late);
   return met;
 }

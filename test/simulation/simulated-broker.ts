@@ -8,12 +8,17 @@ import type { CloudEvent } from "../../messaging/bus.ts";
 import type { Link } from "../../messaging/nats-connection.ts";
 import { TransientError } from "../../machines/errors.ts";
 import type { Clock } from "../../steps/ports.ts";
+import type { Chance } from "../support/chance.ts";
 import type { Faults } from "./faults.ts";
 import type { Life } from "./life.ts";
 
 /** Shorter than an outage may last. */
 const DEDUP_WINDOW_MS = 10_000;
 const OUTAGE_MAX_MS = 30_000;
+/** Of the publications that are lost to their sender. */
+const LATE_SHARE = 0.5;
+/** Longer than ids are remembered, and than the relay waits until it publishes again. */
+const LATE_MAX_MS = 20_000;
 const WRONG_LAST_SEQUENCE = 10_071;
 
 interface Message {
@@ -29,12 +34,15 @@ export class SimulatedBroker {
   readonly messages: Message[] = [];
   /** Publications of what was there already. */
   repetitions = 0;
+  /** Publications that were given up, and arrived then. */
+  late = 0;
   readonly #seenAt = new Map<string, { readonly at: number; readonly sequence: number }>();
   #downUntil = 0;
 
   constructor(
-    private readonly clock: Pick<Clock, "now">,
+    private readonly clock: Pick<Clock, "now" | "after">,
     private readonly faults: Faults,
+    private readonly chance: Chance,
   ) {}
 
   /** A node's way to it: once the node is dead, nothing more comes from it. */
@@ -77,14 +85,33 @@ export class SimulatedBroker {
     const id = headers.get("Nats-Msg-Id");
     if (faults.strikes("bus: down")) this.#downUntil = clock.now() + faults.draw() * OUTAGE_MAX_MS;
     this.#requireUp();
-    if (faults.strikes("bus: publication lost")) throw new Error("The publication was lost.");
-    const seen = this.#seenAt.get(id);
-    const isKnown = seen !== undefined && seen.at > clock.now() - DEDUP_WINDOW_MS;
-    if (isKnown) this.repetitions++;
-    const sequence = isKnown
-      ? seen.sequence
-      : this.#store(subject, payload, id, headers.get("Nats-Expected-Last-Subject-Sequence"));
+    const arrive = () => this.#receive(subject, payload, id, headers.get("Nats-Expected-Last-Subject-Sequence"));
+    if (faults.strikes("bus: publication lost")) {
+      const drawn = this.chance();
+      if (drawn < LATE_SHARE) clock.after((drawn / LATE_SHARE) * LATE_MAX_MS, () => this.#arriveLate(arrive));
+      throw new Error("The publication was lost.");
+    }
+    const stored = arrive();
     if (faults.strikes("bus: acknowledgement lost")) throw new Error("The acknowledgement was lost.");
+    return stored;
+  }
+
+  /** What a client had on its way when it gave up; by now the broker may be down, or have it from another try. */
+  #arriveLate(arrive: () => unknown): void {
+    this.late++;
+    try {
+      this.#requireUp();
+      arrive();
+    } catch {
+      // Nobody waits for the answer.
+    }
+  }
+
+  #receive(subject: string, payload: string, id: string, expected: string) {
+    const seen = this.#seenAt.get(id);
+    const isKnown = seen !== undefined && seen.at > this.clock.now() - DEDUP_WINDOW_MS;
+    if (isKnown) this.repetitions++;
+    const sequence = isKnown ? seen.sequence : this.#store(subject, payload, id, expected);
     return { stream: "CHECKOUT", seq: sequence, duplicate: isKnown };
   }
 

@@ -96,7 +96,7 @@ export class Simulation {
       trace: this.#trace,
     });
     this.participants = new FakeParticipants(clock, new EffectBook(), new FakePayments(new Map(), this.provider));
-    this.broker = new SimulatedBroker(clock, this.faults);
+    this.broker = new SimulatedBroker(clock, this.faults, streamOf(seed, "late publications"));
     const { services } = this.participants;
     const plain = this.#plainWorld(store, services);
     this.#world = options.plant?.ports?.(plain) ?? plain;
