@@ -24,7 +24,7 @@ import { Initiation, type InitiateCommand, type InitiateResult } from "./initiat
 import { LockKeeper } from "./lock-keeper.ts";
 import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
-import { StoredViews, type StoredView } from "./stored-views.ts";
+import { StoredViews, type PastView, type StoredView } from "./stored-views.ts";
 import type { Counters, Log } from "./telemetry.ts";
 import type { TransitionNotice } from "./transition-notice.ts";
 
@@ -37,6 +37,8 @@ export interface CheckoutOrchestrator {
    */
   initiate(command: InitiateCommand): Promise<InitiateResult>;
   view(executionContextId: string): Promise<StoredView | null>;
+  /** As it was after that entry of its journal; null = there is no such entry. */
+  viewAt(executionContextId: string, seq: number): Promise<PastView | null>;
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
   list(limit: number): Promise<readonly CheckoutSummary[]>;
   /** Its events, in order, and what became of each on its way to the bus. */
@@ -188,6 +190,10 @@ export class Orchestrator implements CheckoutOrchestrator {
 
   view(executionContextId: string): Promise<StoredView | null> {
     return this.storedViews.of(executionContextId);
+  }
+
+  viewAt(executionContextId: string, seq: number): Promise<PastView | null> {
+    return this.storedViews.at(executionContextId, seq);
   }
 
   events(executionContextId: string): Promise<readonly PublishedEvent[]> {

@@ -1,8 +1,9 @@
 /** From the store back to a state: the newest checkpoint and a fold of the journal after it. */
 import type { CheckoutMachine } from "../machines/checkout.ts";
+import type { CheckoutInput } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
 import type { JournalEntry, StoredCheckout } from "../persistence/store.ts";
-import { decide, hashContext, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
+import { begin, decide, hashContext, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
 import { hydrateFitting } from "./fit.ts";
 
 export interface RevivedState {
@@ -24,19 +25,38 @@ interface FoldedEntry extends Pick<JournalEntry, "seq" | "event" | "to"> {
 /** InvariantError when the checkpoint is not of this machine, or the fold does not arrive where the journal says it did: then nobody may go on from it. */
 export function revive(machine: CheckoutMachine, stored: StoredHistory): RevivedState {
   const { checkpoint } = stored;
-  let state: RevivedState = { snapshot: hydrateFitting(machine, checkpoint), timers: checkpoint.timers, seq: checkpoint.seq };
+  const checkpointed: RevivedState = {
+    snapshot: hydrateFitting(machine, checkpoint),
+    timers: checkpoint.timers,
+    seq: checkpoint.seq,
+  };
   const [own, ...later] = stored.entries;
   if (own?.seq !== checkpoint.seq)
     throw new InvariantError(`The journal of ${stored.id} lacks the entry of its checkpoint, ${checkpoint.seq}.`);
-  assertAgrees(stored.id, own, state.snapshot);
-  for (const entry of later) {
-    if (entry.seq !== state.seq + 1) throw new InvariantError(`The journal of ${stored.id} has a gap after ${state.seq}.`);
-    const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
-    assertAgrees(stored.id, entry, snapshot);
-    state = { snapshot, timers, seq: entry.seq };
-  }
+  assertAgrees(stored.id, own, checkpointed.snapshot);
+  const state = fold(machine, stored.id, checkpointed, later);
   if (state.seq !== stored.seq) {
     throw new InvariantError(`The journal of ${stored.id} ends at ${state.seq}, its row at ${stored.seq}.`);
+  }
+  return state;
+}
+
+/** As it was after the last of these entries, which are its first ones. InvariantError as for `revive`. */
+export function relive(machine: CheckoutMachine, id: string, entries: readonly FoldedEntry[]): RevivedState {
+  const [first, ...later] = entries;
+  if (first === undefined) throw new InvariantError(`The journal of ${id} lacks its first entry.`);
+  const begun = { snapshot: begin(machine, first.event["input"] as CheckoutInput), timers: {}, seq: first.seq };
+  assertAgrees(id, first, begun.snapshot);
+  return fold(machine, id, begun, later);
+}
+
+function fold(machine: CheckoutMachine, id: string, from: RevivedState, entries: readonly FoldedEntry[]): RevivedState {
+  let state = from;
+  for (const entry of entries) {
+    if (entry.seq !== state.seq + 1) throw new InvariantError(`The journal of ${id} has a gap after ${state.seq}.`);
+    const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
+    assertAgrees(id, entry, snapshot);
+    state = { snapshot, timers, seq: entry.seq };
   }
   return state;
 }

@@ -3,9 +3,11 @@ import type { CheckoutMachine } from "../machines/checkout.ts";
 import { initialContext, type CheckoutPolicy } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
 import { documentedStateOf, viewOf, type CheckoutView } from "../machines/view.ts";
-import type { Store, StoredCheckout } from "../persistence/store.ts";
-import { revive } from "./revival.ts";
+import type { JournalEntry, Store, StoredCheckout } from "../persistence/store.ts";
+import { relive, revive } from "./revival.ts";
 
+/** So many entries are read at once. */
+const PAGE_SIZE = 500;
 /** Those looked at last are looked at again: by a client that polls, and by a request that waits for another node. */
 const REMEMBERED_MAX = 256;
 
@@ -17,9 +19,15 @@ export interface StoredView {
   readonly view: CheckoutView;
 }
 
+/** A checkout as an entry of its journal left it. */
+export interface PastView {
+  readonly entry: JournalEntry;
+  readonly view: CheckoutView;
+}
+
 interface StoredViewsDeps {
   readonly machine: CheckoutMachine;
-  readonly store: Pick<Store, "load">;
+  readonly store: Pick<Store, "load" | "history">;
   readonly policy: CheckoutPolicy;
 }
 
@@ -34,6 +42,20 @@ export class StoredViews {
     if (stored === null) return null;
     const { caller, userId, createdAt, parkedReason } = stored;
     return { caller, userId, createdAt, parkedReason, view: this.#viewOf(stored) };
+  }
+
+  /** Null: its journal has no such entry. InvariantError where the fold does not arrive where the journal says it did. */
+  async at(executionContextId: string, seq: number): Promise<PastView | null> {
+    const { machine, store } = this.deps;
+    const entries: JournalEntry[] = [];
+    for (let page = 1; page > 0 && entries.length < seq;) {
+      const read = await store.history(executionContextId, entries.length, Math.min(PAGE_SIZE, seq - entries.length));
+      page = read.length;
+      entries.push(...read);
+    }
+    const entry = entries.at(-1);
+    if (entry?.seq !== seq) return null;
+    return { entry, view: viewOf(relive(machine, executionContextId, entries).snapshot, seq) };
   }
 
   #viewOf(stored: StoredCheckout): CheckoutView {

@@ -17,6 +17,7 @@ import { addMetricsRoute } from "./routes/metrics.ts";
 import { addPageRoutes } from "./routes/page.ts";
 import { addPaymentAttemptRoute } from "./routes/payment-attempt.ts";
 import { addPaymentEventRoute } from "./routes/payment-events.ts";
+import { addPastCheckoutRoute } from "./routes/past-checkout.ts";
 import { addResolveRoute } from "./routes/resolve.ts";
 import { addStreamRoutes } from "./routes/streams.ts";
 
@@ -33,6 +34,7 @@ export function createApp(deps: AppDeps): App {
   addInitiateRoute(app, deps);
   refuseOtherMethods(app);
   addCheckoutRoutes(app, deps);
+  addPastCheckoutRoute(app, deps);
   addCancelRoute(app, deps);
   addPaymentAttemptRoute(app, deps);
   addResolveRoute(app, deps);

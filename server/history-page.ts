@@ -34,6 +34,11 @@ export function resumeAfter(lastEventId: string | undefined): number {
   return integerWithin(lastEventId ?? "0", 0, SEQ_MAX) ?? 0;
 }
 
+/** Which entry of a journal is asked for; null = none can be. */
+export function seqQuery(seq: string | undefined): number | null {
+  return integerWithin(seq ?? "", 1, SEQ_MAX);
+}
+
 function integerWithin(text: string, min: number, max: number): number | null {
   if (!/^\d{1,10}$/.test(text)) return null;
   const value = Number(text);

@@ -121,6 +121,14 @@ export const historyBodySchema = z
   })
   .openapi("History");
 
+export const pastCheckoutSchema = z
+  .object({
+    entry: historyEntrySchema.openapi({ description: "The transition that led there" }),
+    checkout: checkoutBodySchema.openapi({ description: "The checkout as that entry left it" }),
+  })
+  .openapi("PastCheckout");
+export type PastCheckoutBody = z.infer<typeof pastCheckoutSchema>;
+
 const accountSchema = z.enum(["PROVIDER", "SUSPENSE", "ORDER", "BY_HAND"]);
 
 export const ledgerBodySchema = z

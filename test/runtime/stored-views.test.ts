@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { checkoutMachine } from "../../machines/checkout.ts";
-import type { StoredCheckout } from "../../persistence/store.ts";
-import { begin, dehydrate, hashContext, statePath, toPlainJson } from "../../runtime/engine.ts";
+import type { JournalEntry, StoredCheckout } from "../../persistence/store.ts";
+import { begin, decide, dehydrate, hashContext, statePath, toPlainJson } from "../../runtime/engine.ts";
 import { StoredViews } from "../../runtime/stored-views.ts";
 import { newContext } from "../support/checkout-context.ts";
 
@@ -11,7 +11,7 @@ const FIRST = begin(checkoutMachine, { executionContextId, userId, cartId, cartV
 const ENTRY = {
   seq: 1,
   at: AT,
-  event: { type: "xstate.init" },
+  event: { type: "xstate.init", input: { executionContextId, userId, cartId, cartVersion, policy } },
   from: null,
   to: statePath(FIRST),
   contextHash: hashContext(FIRST),
@@ -47,8 +47,19 @@ function stored(id: string): StoredCheckout {
 
 /** A store in which every id is a checkout, as the test says. */
 function setup() {
-  const controls = { load: async (id: string): Promise<StoredCheckout | null> => stored(id) };
-  const views = new StoredViews({ machine: checkoutMachine, store: { load: (id) => controls.load(id) }, policy });
+  const controls = {
+    load: async (id: string): Promise<StoredCheckout | null> => stored(id),
+    journal: [ENTRY] as readonly JournalEntry[],
+    pages: [] as number[],
+  };
+  const store = {
+    load: (id: string) => controls.load(id),
+    history: async (_id: string, after: number, limit: number) => {
+      controls.pages.push(limit);
+      return controls.journal.filter(({ seq }) => seq > after).slice(0, limit);
+    },
+  };
+  const views = new StoredViews({ machine: checkoutMachine, store, policy });
   const viewOf = async (id: string) => (await views.of(id))?.view;
   return { controls, views, viewOf };
 }
@@ -121,4 +132,46 @@ test("remembers the 256 that were looked at last", async () => {
   await viewOf("ctx_256");
   expect(await viewOf("ctx_0")).toBe(first);
   expect(await viewOf("ctx_1")).not.toBe(second);
+});
+
+const started = decide(checkoutMachine, FIRST, {}, { type: "START", at: AT + 1, jitter: 0 });
+const SECOND = {
+  seq: 2,
+  at: AT + 1,
+  event: { type: "START", at: AT + 1, jitter: 0 },
+  from: ENTRY.to,
+  to: statePath(started.snapshot),
+  contextHash: hashContext(started.snapshot),
+};
+
+test("tells how it was after any entry of its journal", async () => {
+  const { controls, views } = setup();
+  controls.journal = [ENTRY, SECOND];
+  const [first, second] = [await views.at("ctx_1", 1), await views.at("ctx_1", 2)];
+  expect(first).toMatchObject({ entry: ENTRY, view: { seq: 1, path: "INITIALIZED", state: "INITIALIZED" } });
+  expect(second).toMatchObject({ entry: SECOND, view: { seq: 2, path: SECOND.to, state: "PROCESSING" } });
+});
+
+test("knows of no entry that is not in the journal", async () => {
+  const { views } = setup();
+  expect(await views.at("ctx_1", 2)).toBeNull();
+});
+
+test("reads no more than it was asked for, in pages", async () => {
+  const { controls, views } = setup();
+  await views.at("ctx_1", 1_200);
+  expect(controls.pages).toEqual([500, 500]);
+  controls.pages.length = 0;
+  await views.at("ctx_1", 1);
+  expect(controls.pages).toEqual([1]);
+});
+
+test.each([
+  ["has a gap", [ENTRY, { ...SECOND, seq: 3 }], 3],
+  ["leads elsewhere", [ENTRY, { ...SECOND, to: "STEP_1.running" }], 2],
+  ["leads to another context", [{ ...ENTRY, contextHash: "other" }], 1],
+])("tells nothing of a journal that %s", async (_what, journal, seq) => {
+  const { controls, views } = setup();
+  controls.journal = journal;
+  await expect(views.at("ctx_1", seq)).rejects.toMatchObject({ name: "InvariantError" });
 });

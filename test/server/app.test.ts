@@ -125,6 +125,7 @@ describe("/openapi.json", () => {
       "/orchestration/checkout",
       "/orchestration/checkout/initiate",
       "/orchestration/checkout/{id}",
+      "/orchestration/checkout/{id}/at",
       "/orchestration/checkout/{id}/cancel",
       "/orchestration/checkout/{id}/events",
       "/orchestration/checkout/{id}/events/redrive",

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, vi } from "vitest";
 import type { App } from "../../server/app-deps.ts";
-import type { CheckoutBody } from "../../server/response-schema.ts";
+import type { CheckoutBody, PastCheckoutBody } from "../../server/response-schema.ts";
 import { signedDelivery } from "../../server/webhook-signature.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import type { ProblemBody } from "../server/setup.ts";
@@ -48,6 +48,8 @@ export interface Client {
   pay(executionContextId: string, instrumentId: string, sending?: Sending): Promise<Answer>;
   resolve(executionContextId: string, body: object, sending?: Sending): Promise<Answer>;
   ledger(executionContextId: string): Promise<LedgerBody>;
+  /** As it was after that entry of its journal. */
+  at(executionContextId: string, seq: number): Promise<PastCheckoutBody>;
   /** Server-sent events: the journal after this entry. */
   stream(executionContextId: string, lastEventId: number): Promise<Response>;
   /** What the payment provider does: signs an event and posts it. */
@@ -78,6 +80,7 @@ export function clientOf(app: App): Client {
     pay: (id, instrumentId, sending) => post(`${id}/payment`, { method: "UPI", instrumentId }, sending),
     resolve: (id, body, sending) => post(`${id}/resolve`, body, sending),
     ledger: async (id) => (await app.request(`${CHECKOUT}/${id}/ledger`)).json() as Promise<LedgerBody>,
+    at: async (id, seq) => (await app.request(`${CHECKOUT}/${id}/at?seq=${seq}`)).json() as Promise<PastCheckoutBody>,
     stream: async (id, lastEventId) =>
       app.request(`${CHECKOUT}/${id}/stream`, { headers: { "Last-Event-ID": String(lastEventId) } }),
     deliverPayment: async (event) => {

@@ -97,6 +97,11 @@ export function fakeOrchestrator(): FakeOrchestrator {
       fake.viewed.push(id);
       return fake.views.get(id) ?? null;
     },
+    async viewAt(id, seq) {
+      const entry = (fake.journals.get(id) ?? []).find((one) => one.seq === seq);
+      const stored = fake.views.get(id);
+      return entry === undefined || stored === undefined ? null : { entry, view: { ...stored.view, seq } };
+    },
     async history(id, afterSeq, limit) {
       return (fake.journals.get(id) ?? []).filter(({ seq }) => seq > afterSeq).slice(0, limit);
     },
