@@ -102,9 +102,13 @@ export class NatsBus implements Bus {
       return (await broker.publisher.publish(stream, subject, JSON.stringify(event), sent)).seq;
     } catch (error) {
       if (isTooLarge(error)) {
-        throw new TerminalError("EVENT_TOO_LARGE", `${event.id} is larger than the broker takes. Raise its limit.`, {
-          cause: error,
-        });
+        throw new TerminalError(
+          "EVENT_TOO_LARGE",
+          `${event.id} is larger than the broker takes. Raise its limit; a connection that stands learns of it when it is made again.`,
+          {
+            cause: error,
+          },
+        );
       }
       if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) throw error;
       // Without an answer the streams may be gone with the broker's disk.

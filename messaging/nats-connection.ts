@@ -41,7 +41,7 @@ export interface Link extends Pick<NatsLink, "forgetStreams" | "onUp" | "close">
 export async function connectNats(url: string, options: NatsOptions): Promise<NatsLink> {
   const link = new NatsLink(options);
   try {
-    await link.open(natsAddress(url.split(",").map((one) => one.trim())));
+    await link.open(addressIn(url));
     if (link.isUp) await link.broker();
   } catch (error) {
     const { cause } = error as { readonly cause?: unknown };
@@ -51,6 +51,14 @@ export async function connectNats(url: string, options: NatsOptions): Promise<Na
     throw refusal;
   }
   return link;
+}
+
+function addressIn(url: string): NatsAddress {
+  try {
+    return natsAddress(url.split(",").map((one) => one.trim()));
+  } catch (error) {
+    throw new TerminalError("NATS_URL_INVALID", `NATS_URL can't be used. ${messageOf(error)}`, { cause: error });
+  }
 }
 
 export class NatsLink {
@@ -185,12 +193,16 @@ export class NatsLink {
 }
 
 function unfit(error: unknown): TransientError {
-  const why = error instanceof Error ? error.message : String(error);
-  return new TransientError("BROKER_UNFIT", `Events wait until the broker's streams are fit: ${why}`, { cause: error });
+  const why = `Events wait until the broker's streams are fit: ${messageOf(error)}`;
+  return new TransientError("BROKER_UNFIT", why, { cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function asConnectError(error: unknown): TransientError | TerminalError {
-  if (!(error instanceof AuthorizationError)) return unavailable("NATS does not answer yet", error);
+  if (!(error instanceof AuthorizationError)) return unavailable(`NATS can't be reached (${messageOf(error)})`, error);
   const advice = "Name a user and a password that it knows: nats://user:password@host:4222.";
   return new TerminalError("BROKER_REFUSES_US", `NATS refuses our credentials. ${advice}`, { cause: error });
 }

@@ -23,7 +23,7 @@ export interface BrokerDelivery {
 }
 
 export interface PaymentInboxDeps {
-  readonly link: Pick<NatsLink, "onUp" | "broker">;
+  readonly link: Pick<NatsLink, "onUp" | "broker" | "forgetStreams">;
   /** REFUSED: it will never be taken. Rejects when it could not be kept: then it comes again. */
   readonly receive: (delivery: BrokerDelivery) => Promise<"KEPT" | "REFUSED">;
   /** Returns how to cancel. */
@@ -48,6 +48,8 @@ export function takePayments(deps: PaymentInboxDeps): () => Promise<void> {
         underWay.add(work);
       }
     } catch (error) {
+      // The stream may be gone too.
+      deps.link.forgetStreams();
       if (!isStopped) deps.log.warn({ err: error }, "Payment events from NATS can't be read; it is tried again");
     }
   };

@@ -1,9 +1,11 @@
 /** The streams on the broker: made where they are missing, and compared with what our promises need. */
-import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import { JetStreamApiError, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { TerminalError } from "../machines/errors.ts";
 import { CHECKOUT_STREAM, PAYMENT_STREAM, REPLAY_STREAM } from "./subjects.ts";
 
 const DAY_NS = 86_400_000_000_000;
+const MAX_AGE_MIN_NS = DAY_NS;
+const SUBJECTS_OVERLAP = 10_065;
 const MINUTE_NS = 60_000_000_000;
 /** An event holds ids, amounts and line items: a cart of hundreds of lines is far below it. */
 const MESSAGE_BYTES_MAX = 1_048_576;
@@ -43,11 +45,25 @@ function stream(name: string, subject: string, days: number): Wanted {
 export async function ensureStreams(manager: JetStreamManager, replicas: number): Promise<void> {
   for (const wanted of STREAMS) {
     const found = await configOf(manager, wanted.name);
-    const config = found ?? (await manager.streams.add({ ...wanted, num_replicas: replicas })).config;
+    const config = found ?? (await made(manager, { ...wanted, num_replicas: replicas }));
     const mistakes = mistakesIn(config, wanted);
     if (mistakes.length > 0) {
       throw new TerminalError("STREAM_UNFIT", `The stream ${wanted.name} can't be used: ${mistakes.join("; ")}.`);
     }
+  }
+}
+
+async function made(manager: JetStreamManager, wanted: Wanted & Pick<StreamConfig, "num_replicas">): Promise<StreamConfig> {
+  try {
+    return (await manager.streams.add(wanted)).config;
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError) || error.code !== SUBJECTS_OVERLAP) throw error;
+    const subjects = wanted.subjects.join();
+    const others = (await Promise.all(wanted.subjects.map((subject) => manager.streams.names(subject).next()))).flat();
+    const advice = `Take ${subjects} out of its subjects; we make a stream ${wanted.name} for them`;
+    throw new TerminalError("STREAM_UNFIT", `The stream ${others.join()} holds what belongs to ours. ${advice}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -61,7 +77,9 @@ async function configOf(manager: JetStreamManager, name: string): Promise<Stream
 /** What would break a promise, each with what to do. */
 function mistakesIn(config: StreamConfig, wanted: Wanted): readonly string[] {
   const mistakes: string[] = [];
-  const missing = wanted.subjects.filter((subject) => !config.subjects.includes(subject));
+  // A mirror has none.
+  const subjects: readonly string[] = config.subjects ?? [];
+  const missing = wanted.subjects.filter((subject) => !subjects.includes(subject));
   if (missing.length > 0) mistakes.push(`it does not hold ${missing.join()}; add it to its subjects`);
   if (config.storage !== wanted.storage)
     mistakes.push("it is kept in memory, and a restart would lose it; make it anew on files");
@@ -73,6 +91,11 @@ function mistakesIn(config: StreamConfig, wanted: Wanted): readonly string[] {
   }
   if ((config.max_msgs_per_subject ?? -1) > 0)
     mistakes.push("it limits the messages of a subject; set max_msgs_per_subject to -1");
+  if (config.no_ack === true) mistakes.push("it acknowledges nothing, so nobody knows what it has; set no_ack to false");
+  if (config.sealed === true) mistakes.push("it is sealed, and takes nothing more; make it anew");
+  if (config.max_age > 0 && config.max_age < MAX_AGE_MIN_NS) {
+    mistakes.push("it forgets events before anybody who was away can read them; set max_age to a day at least");
+  }
   return mistakes;
 }
 

@@ -20,8 +20,10 @@ async function run(given: ReplayArguments): Promise<number> {
   try {
     const link = await openLink(config);
     try {
-      await replay(new NatsBus(link), pagesOf(new SqlStore(database), given));
-      return EXIT.fine;
+      const count = await replay(new NatsBus(link), pagesOf(new SqlStore(database), given));
+      if (count > 0 || given.kind === "since") return EXIT.fine;
+      process.stderr.write(`${given.executionContextId} has no event that was published.\n`);
+      return EXIT.found;
     } finally {
       await link.close();
     }
@@ -35,7 +37,7 @@ function openLink({ natsUrl, natsReplicas: replicas }: Config): Promise<NatsLink
   return connectNats(natsUrl, { replicas, onConnectionError: (error) => process.stderr.write(`${String(error)}\n`) });
 }
 
-async function replay(bus: NatsBus, pages: AsyncIterable<readonly PublishedEvent[]>): Promise<void> {
+async function replay(bus: NatsBus, pages: AsyncIterable<readonly PublishedEvent[]>): Promise<number> {
   const replayId = ids.next("rpl");
   const progress = progressTo(process.stderr, "events replayed");
   const checkouts = new Set<string>();
@@ -49,6 +51,7 @@ async function replay(bus: NatsBus, pages: AsyncIterable<readonly PublishedEvent
   }
   progress.end();
   say(`${count} events of ${checkouts.size} checkouts replayed to checkout.replay.v1.> (${replayId})`);
+  return count;
 }
 
 async function* pagesOf(store: SqlStore, given: ReplayArguments): AsyncIterable<readonly PublishedEvent[]> {

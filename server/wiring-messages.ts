@@ -25,7 +25,7 @@ export async function openMessages({ natsUrl, natsReplicas: replicas }: Config, 
     import("../messaging/nats-payments.ts"),
   ]);
   const onConnectionError = (error: unknown) =>
-    log.warn({ err: error }, "NATS does not answer; checkouts go on, and their events wait for it");
+    log.warn({ err: error }, "Without NATS checkouts go on, and their events wait for it");
   const link = await connectNats(natsUrl, { replicas, onConnectionError }).catch((error: unknown) => {
     throw error instanceof TerminalError ? new ConfigError([error.message]) : error;
   });

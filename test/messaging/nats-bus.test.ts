@@ -165,10 +165,10 @@ describeOn("nats", "on a real NATS", () => {
       const server = await ownServer();
       const client = await clientOn(server.url);
       const manager = await jetstreamManager(client);
-      await manager.streams.add({ name: "CHECKOUT", subjects: ["checkout.v1.>", "more.>"], max_age: 3_600_000_000_000 });
+      await manager.streams.add({ name: "CHECKOUT", subjects: ["checkout.v1.>", "more.>"], max_age: 172_800_000_000_000 });
       await busOn(server.url);
       const { config } = await manager.streams.info("CHECKOUT");
-      expect(config).toMatchObject({ subjects: ["checkout.v1.>", "more.>"], max_age: 3_600_000_000_000 });
+      expect(config).toMatchObject({ subjects: ["checkout.v1.>", "more.>"], max_age: 172_800_000_000_000 });
     });
 
     test.each([
@@ -177,6 +177,9 @@ describeOn("nats", "on a real NATS", () => {
       ["subjects", { subjects: ["checkout.v1.line_items_updated.>"] }, "add it to its subjects"],
       ["discard", { max_bytes: 1_000_000, discard: "old" }, "set discard to new"],
       ["one message a subject", { max_msgs_per_subject: 1 }, "set max_msgs_per_subject to -1"],
+      ["no acknowledgements", { no_ack: true }, "set no_ack to false"],
+      ["an hour", { max_age: 3_600_000_000_000 }, "set max_age to a day at least"],
+      ["a mirror", { subjects: undefined, mirror: { name: "ELSEWHERE" } }, "add it to its subjects"],
     ] as const)("is refused, and told what to change: %s", async (_, config, told) => {
       const server = await ownServer();
       const manager = await jetstreamManager(await clientOn(server.url));
@@ -184,6 +187,15 @@ describeOn("nats", "on a real NATS", () => {
       const error = await failure(busOn(server.url));
       expect(error).toMatchObject({ class: "TERMINAL", code: "STREAM_UNFIT" });
       expect(String(error)).toContain(told);
+    });
+
+    test("is refused when another stream holds its subjects, by that one's name", async () => {
+      const server = await ownServer();
+      const manager = await jetstreamManager(await clientOn(server.url));
+      await manager.streams.add({ name: "EVERYTHING", subjects: ["checkout.>"] });
+      const error = await failure(busOn(server.url));
+      expect(error).toMatchObject({ class: "TERMINAL", code: "STREAM_UNFIT" });
+      expect(String(error)).toContain("The stream EVERYTHING holds what belongs to ours");
     });
   });
 });

@@ -49,7 +49,7 @@ describeOn("nats", "a connection to a real NATS", () => {
     const { server } = await ownServer({});
     const { link, told } = await connectTo(server.url.replace("nats:", "tls:"));
     expect(link.isUp).toBe(false);
-    expect(told).toMatchObject([{ code: "BROKER_UNAVAILABLE", cause: { message: "server does not support 'tls'" } }]);
+    expect(told).toMatchObject([{ code: "BROKER_UNAVAILABLE", cause: { message: expect.stringContaining("'tls'") as string } }]);
   });
 
   test("a stream that became unfit while we run holds everything up, and says nothing of any event", async () => {

@@ -81,6 +81,11 @@ describeOn("nats", "npm run replay", () => {
       expect(await storedOn(client, "CHECKOUT")).toEqual([]);
     });
 
+    test("a checkout that nobody was told of is named, and is no success", async () => {
+      const { code, stderr } = await replay("--context", "ctx_unknown");
+      expect([code, stderr]).toEqual([1, expect.stringContaining("ctx_unknown has no event that was published.")]);
+    });
+
     test("without a broker to replay to it says what is missing", async () => {
       expect(await runScriptProcess("replay", ["--context", "ctx_1"], { DATABASE_URL: databaseUrl })).toMatchObject({
         code: 78,
