@@ -18,6 +18,10 @@ function isEvent(value: unknown): value is CloudEvent {
   const texts = [event.id, event.type, event.subject, event.time, event.source];
   const isNumbered = [event.seq, event.typeseq].every((number) => Number.isSafeInteger(number) && Number(number) >= 1);
   return (
-    event.specversion === "1.0" && isNumbered && texts.every((text) => typeof text === "string") && typeof event.data === "object" && event.data !== null
+    event.specversion === "1.0" &&
+    isNumbered &&
+    texts.every((text) => typeof text === "string") &&
+    typeof event.data === "object" &&
+    event.data !== null
   );
 }

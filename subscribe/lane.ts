@@ -31,7 +31,8 @@ export class Lane {
   /** Which of this process's leases what it knows is from. */
   term = 0;
   state: "resting" | "ready" | "running" = "resting";
-  timer: NodeJS.Timeout | undefined;
+  /** Cancels the look that is set. */
+  unset = () => {};
   lookMs = 0;
   #held: readonly Held[] = [];
 
@@ -76,7 +77,7 @@ export class Lane {
   }
 
   forget(): void {
-    clearTimeout(this.timer);
+    this.unset();
     this.last = this.failed = this.gap = null;
     this.lookMs = 0;
   }

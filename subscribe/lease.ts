@@ -1,7 +1,7 @@
 /** Which of the processes that share a durable name is the active one: key `lease.<durable>` of the bucket. */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Bucket, Entry } from "./bucket.ts";
+import { pause, type Clock } from "./clock.ts";
 import { SubscriptionError } from "./errors.ts";
 
 /** The holder stops trusting its lease so much earlier than another may take it: clocks run at nearly the same speed, not at the same. */
@@ -18,11 +18,12 @@ export class Lease {
   readonly #me = randomUUID();
   #revision = 0;
   #term = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  #unwatch = () => {};
   #trustedUntil = 0;
 
   constructor(
     private readonly bucket: Bucket,
+    private readonly clock: Clock,
     private readonly key: string,
     private readonly ttlMs: number,
     private readonly onError: (error: unknown) => void,
@@ -32,7 +33,7 @@ export class Lease {
 
   /** By the clock, not by a timer: a process that was paused must not begin anything when it wakes. */
   get isTrusted(): boolean {
-    return !this.#term.signal.aborted && performance.now() < this.#trustedUntil;
+    return !this.#term.signal.aborted && this.clock.monotonic() < this.#trustedUntil;
   }
 
   /** Aborted when the lease that was acquired last is no longer ours, or may not be. */
@@ -47,14 +48,19 @@ export class Lease {
       try {
         const entry = await this.bucket.get(this.key);
         const revision = entry?.revision ?? 0;
-        if (seenRevision !== revision) [seenRevision, seenAtMs] = [revision, performance.now()];
+        if (seenRevision !== revision) [seenRevision, seenAtMs] = [revision, this.clock.monotonic()];
         const holder = holderOf(entry);
-        const isFree = holder === "" || holder === this.#me || performance.now() - seenAtMs >= this.ttlMs;
-        if (isFree && (await this.#write(revision))) return this.#begin();
+        const isFree = holder === "" || holder === this.#me || this.clock.monotonic() - seenAtMs >= this.ttlMs;
+        if (isFree && (await this.#write(revision))) {
+          this.#begin();
+          if (!signal.aborted) return;
+          // Nobody waits for it any more: kept, it would keep every other process from it.
+          await this.release();
+        }
       } catch (error) {
         this.onError(error);
       }
-      await delay(this.ttlMs / LOOKS_PER_TTL, undefined, { signal });
+      await pause(this.clock, this.ttlMs / LOOKS_PER_TTL, signal);
     }
   }
 
@@ -74,7 +80,7 @@ export class Lease {
     this.#watch();
     while (!term.aborted) {
       try {
-        await delay(this.ttlMs / RENEWALS_PER_TTL, undefined, { signal: term });
+        await pause(this.clock, this.ttlMs / RENEWALS_PER_TTL, term);
         const isOurs = (await this.#write(this.#revision)) || ((await this.#adopt()) && (await this.#write(this.#revision)));
         if (term.aborted) return;
         if (isOurs) this.#watch();
@@ -87,11 +93,14 @@ export class Lease {
 
   /** False: the key stands elsewhere. */
   async #write(revision: number): Promise<boolean> {
-    const sentAt = performance.now();
+    const sentAt = this.clock.monotonic();
     const written = await this.bucket.put(this.key, this.#me, revision);
     if (written === null) return false;
-    this.#revision = written;
-    this.#trustedUntil = sentAt + this.ttlMs * TRUSTED_SHARE;
+    // The answer to an older write may come after that to a newer one.
+    if (written > this.#revision) {
+      this.#revision = written;
+      this.#trustedUntil = sentAt + this.ttlMs * TRUSTED_SHARE;
+    }
     return true;
   }
 
@@ -104,12 +113,13 @@ export class Lease {
   }
 
   #watch(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#end("It could not be renewed in time."), this.#trustedUntil - performance.now());
+    this.#unwatch();
+    const leftMs = this.#trustedUntil - this.clock.monotonic();
+    this.#unwatch = this.clock.after(leftMs, () => this.#end("It could not be renewed in time."));
   }
 
   #end(why: string): void {
-    clearTimeout(this.#timer);
+    this.#unwatch();
     this.#term.abort(new SubscriptionError("LEASE_LOST", `This process is no longer the active one: ${why}`));
   }
 }

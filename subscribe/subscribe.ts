@@ -23,6 +23,7 @@ import { jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { natsAddress } from "../messaging/nats-address.ts";
 import { NatsBucket } from "./bucket.ts";
+import { systemClock } from "./clock.ts";
 import { ensureConsumer } from "./consumer.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { SubscriptionError } from "./errors.ts";
@@ -84,14 +85,15 @@ async function start(connection: NatsConnection, settings: Settings, options: Su
   await ensureConsumer(manager, interest.filter, settings);
   const bucket = new NatsBucket(manager);
   await bucket.ensure(replicas);
-  const lease = new Lease(bucket, `lease.${durable}`, settings.leaseMs, onError);
+  const clock = systemClock;
+  const lease = new Lease(bucket, clock, `lease.${durable}`, settings.leaseMs, onError);
   const progress = options.progress ?? new NatsProgress(bucket, durable);
   const deadLetters = new DeadLetters(manager, durable, replicas);
   const [ending, closed] = [new AbortController(), new AbortController()];
-  const gaps = new GapWatch(manager, interest, settings);
-  const turns = new Turns({ settings, interest, progress, gaps, deadLetters, closed: closed.signal });
-  const workers = new Workers({ settings, interest, turns, deadLetters, lease, ending: ending.signal });
-  return new Subscriber({ connection, manager, settings, lease, workers, ending, closed });
+  const gaps = new GapWatch(manager, clock, interest, settings);
+  const turns = new Turns({ settings, clock, interest, progress, gaps, deadLetters, lease, closed: closed.signal });
+  const workers = new Workers({ settings, clock, interest, turns, deadLetters, lease, ending: ending.signal });
+  return new Subscriber({ connection, manager, settings, clock, lease, workers, ending, closed });
 }
 
 function connectTo(servers: string | string[], durable: string): Promise<NatsConnection> {

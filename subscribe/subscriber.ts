@@ -1,8 +1,8 @@
 /** The loop: become the active process, pull, and hand over when that ends. */
 import type { ConsumerMessages, JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { setTimeout as delay } from "node:timers/promises";
 import { CHECKOUT_STREAM } from "../messaging/subjects.ts";
+import { isWithin, pause, type Clock } from "./clock.ts";
 import { SubscriptionError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import type { Settings } from "./options.ts";
@@ -20,6 +20,7 @@ export interface SubscriberParts {
   readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
   readonly settings: Settings;
+  readonly clock: Clock;
   readonly lease: Lease;
   readonly workers: Workers;
   /** Told to handlers, when they have to end. */
@@ -30,7 +31,7 @@ export interface SubscriberParts {
 
 export class Subscriber {
   readonly #stopping = new AbortController();
-  readonly #heartbeats: NodeJS.Timeout;
+  #endHeartbeats = () => {};
   #stopped: Promise<void> | null = null;
   readonly #ended: Promise<void>;
   /** Resolves as soon as `stop()` is called. */
@@ -38,8 +39,7 @@ export class Subscriber {
 
   constructor(private readonly parts: SubscriberParts) {
     this.stopping = new Promise((resolve) => this.#stopping.signal.addEventListener("abort", () => resolve(), { once: true }));
-    const { workers, settings } = parts;
-    this.#heartbeats = setInterval(() => workers.heartbeat(), settings.ackWaitMs / HEARTBEATS_PER_ACK_WAIT);
+    this.#beatOn();
     this.#ended = this.#work();
   }
 
@@ -51,6 +51,14 @@ export class Subscriber {
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
+  }
+
+  #beatOn(): void {
+    const { clock, workers, settings } = this.parts;
+    this.#endHeartbeats = clock.after(settings.ackWaitMs / HEARTBEATS_PER_ACK_WAIT, () => {
+      workers.heartbeat();
+      this.#beatOn();
+    });
   }
 
   async #work(): Promise<void> {
@@ -70,7 +78,7 @@ export class Subscriber {
   }
 
   async #pullWhile(active: AbortSignal): Promise<void> {
-    const { workers, manager, settings } = this.parts;
+    const { clock, workers, manager, settings } = this.parts;
     const over = new Promise<void>((resolve) => active.addEventListener("abort", () => resolve(), { once: true }));
     while (!active.aborted) {
       const room = workers.room();
@@ -87,7 +95,8 @@ export class Subscriber {
       } catch (error) {
         if (active.aborted) return;
         settings.onError(error);
-        await Promise.race([delay(AGAIN_MS), over]);
+        // Aborted: nothing is left to wait for.
+        await pause(clock, AGAIN_MS, active).catch(() => {});
       }
     }
   }
@@ -106,15 +115,15 @@ export class Subscriber {
   }
 
   async #stop(): Promise<void> {
-    const { workers, settings, lease, ending, closed, connection } = this.parts;
+    const { clock, workers, settings, lease, ending, closed, connection } = this.parts;
     this.#stopping.abort();
-    const drained = Promise.all([workers.drain(), this.#ended]).then(() => true);
-    if (!(await Promise.race([drained, delay(settings.drainMs, false)]))) {
+    const drained = Promise.all([workers.drain(), this.#ended]);
+    if (!(await isWithin(clock, settings.drainMs, drained))) {
       ending.abort(new SubscriptionError("STOPPED", "The subscription is stopped."));
-      await Promise.race([drained, delay(ABORTED_MS)]);
+      await isWithin(clock, ABORTED_MS, drained);
     }
     closed.abort(new SubscriptionError("STOPPED", "The subscription is stopped."));
-    clearInterval(this.#heartbeats);
+    this.#endHeartbeats();
     await lease.release();
     // Acknowledgements are only sent; this waits until the broker has them.
     if (!connection.isClosed()) await connection.flush().catch(settings.onError);

@@ -1,10 +1,11 @@
 /** One turn of a checkout: at most one event is handled, and recorded, before anything else of that checkout is looked at. */
-import { setTimeout as delay } from "node:timers/promises";
+import { pause, type Clock } from "./clock.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { SubscriptionError } from "./errors.ts";
 import type { GapWatch } from "./gaps.ts";
 import type { Interest } from "./interest.ts";
-import type { Held, Lane } from "./lane.ts";
+import type { Failed, Held, Lane } from "./lane.ts";
+import type { Lease } from "./lease.ts";
 import type { Settings } from "./options.ts";
 import type { Progress } from "./progress.ts";
 
@@ -21,10 +22,12 @@ export type After = "again" | "look" | "rest";
 
 export interface Parts {
   readonly settings: Settings;
+  readonly clock: Clock;
   readonly interest: Interest;
   readonly progress: Progress;
   readonly gaps: GapWatch;
   readonly deadLetters: DeadLetters;
+  readonly lease: Pick<Lease, "isTrusted">;
   /** Aborted: nothing is recorded any more. */
   readonly closed: AbortSignal;
 }
@@ -40,11 +43,14 @@ export class Turns {
     const { next } = lane;
     if (next === undefined) return "rest";
     if (next.position > lane.last + 1) {
-      if ((await this.parts.gaps.look(lane, next)) !== "skip") {
+      const skipTo = await this.parts.gaps.look(lane, next);
+      if (skipTo === null) {
         lane.last = null;
         return "look";
       }
-      await this.#record(lane, next.position - 1);
+      // Another look then: somebody else may have gone on from here.
+      await this.#record(lane, skipTo);
+      return "again";
     }
     lane.gap = null;
     await this.#handle(lane, next, abort);
@@ -53,6 +59,8 @@ export class Turns {
 
   async #handle(lane: Lane, next: Held, abort: AbortSignal): Promise<void> {
     if (this.parts.interest.isWanted(next.event)) {
+      // By the clock: the process may have stood still since its turn began.
+      if (abort.aborted || !this.parts.lease.isTrusted) return this.#giveBack(lane, next.position, 0);
       try {
         await this.#run(next, lane.last ?? 0, abort);
       } catch (error) {
@@ -66,15 +74,15 @@ export class Turns {
     const { handler, handlerMs, onError } = this.parts.settings;
     const slow = new AbortController();
     const attempt = message.info.deliveryCount;
-    const timer = setTimeout(() => {
+    const cancel = this.parts.clock.after(handlerMs, () => {
       const error = new SubscriptionError("HANDLER_SLOW", `The handler of ${event.id} did not end within ${handlerMs} ms.`);
       onError(error, { checkout: event.subject, eventId: event.id, attempt });
       slow.abort(error);
-    }, handlerMs);
+    });
     try {
       await handler(event, { attempt, signal: AbortSignal.any([abort, slow.signal]), from, to: position });
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   }
 
@@ -89,7 +97,7 @@ export class Turns {
         this.parts.closed.throwIfAborted();
         this.parts.settings.onError(error, { checkout: lane.checkout });
       }
-      await delay(waitMs, undefined, { signal: this.parts.closed });
+      await pause(this.parts.clock, waitMs, this.parts.closed);
     }
     if (lane.last < to) {
       const message = `The progress of ${lane.checkout} stands at ${lane.last}, not at ${from}: somebody else set it.`;
@@ -114,27 +122,34 @@ export class Turns {
     settings.onError(error, { checkout: lane.checkout, eventId: event.id, attempt });
     const before = lane.failed?.position === position ? lane.failed : { position, times: 0, isTold: false };
     lane.failed = { ...before, times: before.times + 1 };
-    if (attempt >= settings.attemptsMax && lane.failed.times >= Math.min(REJECTIONS_SEEN_MIN, settings.attemptsMax)) {
-      if (settings.afterAttempts === "dead-letter" && (await this.#buried(lane, next, error))) return;
-      if (settings.afterAttempts === "stop" && !lane.failed.isTold) {
-        lane.failed = { ...lane.failed, isTold: true };
-        settings.onDeadLetter({ event, subject: message.subject, attempts: attempt, error, outcome: "stopped" });
-      }
-    }
+    const isLast = attempt >= settings.attemptsMax && lane.failed.times >= Math.min(REJECTIONS_SEEN_MIN, settings.attemptsMax);
+    if (isLast && (await this.#isOver(lane, lane.failed, next, error))) return;
+    // Read anew before the next attempt: the handler's transaction may have recorded it, and only the answer was lost.
+    lane.last = null;
     this.#giveBack(lane, position, backoffMs(attempt, settings));
   }
 
-  /** False: it could not be stored, so it is not given up either. */
-  async #buried(lane: Lane, { event, message, position }: Held, error: unknown): Promise<boolean> {
-    const { settings, deadLetters } = this.parts;
+  /** False: it is tried on, by the subscriber's wish, or because it could not be put aside. */
+  async #isOver(lane: Lane, failed: Failed, { event, message, position }: Held, error: unknown): Promise<boolean> {
+    const { settings, deadLetters, progress } = this.parts;
+    const letter = { event, subject: message.subject, attempts: message.info.deliveryCount, error };
     try {
-      const subject = await deadLetters.keep(message, error);
-      settings.onDeadLetter({ event, subject, attempts: message.info.deliveryCount, error, outcome: "dead-lettered" });
+      lane.last = await progress.last(lane.checkout);
+      if (lane.last < position && settings.afterAttempts === "stop") {
+        if (!failed.isTold) settings.onDeadLetter({ ...letter, outcome: "stopped" });
+        lane.failed = { ...failed, isTold: true };
+        return false;
+      }
+      if (lane.last < position) {
+        const subject = await deadLetters.keep(message, error);
+        settings.onDeadLetter({ ...letter, subject, outcome: "dead-lettered" });
+      }
     } catch (failure) {
       settings.onError(failure, { checkout: lane.checkout, eventId: event.id });
       return false;
     }
-    await this.#record(lane, position);
+    if (lane.last < position) await this.#record(lane, position);
+    else this.#acknowledge(lane);
     return true;
   }
 

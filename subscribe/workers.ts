@@ -1,10 +1,12 @@
 /** The events in this process's hands: so many checkouts at once, each by one worker at a time. */
 import type { JsMsg } from "@nats-io/jetstream";
+import type { Clock } from "./clock.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { eventIn } from "./envelope.ts";
 import { SubscriptionError } from "./errors.ts";
 import type { Interest } from "./interest.ts";
 import { Lane } from "./lane.ts";
+import type { Lease } from "./lease.ts";
 import type { Settings } from "./options.ts";
 import { backoffMs, type Turns } from "./turns.ts";
 
@@ -16,10 +18,11 @@ const GIVEN_BACK_MS = 5_000;
 
 export interface Duties {
   readonly settings: Settings;
+  readonly clock: Clock;
   readonly interest: Interest;
   readonly turns: Turns;
   readonly deadLetters: DeadLetters;
-  readonly lease: { readonly isTrusted: boolean; readonly term: AbortSignal };
+  readonly lease: Pick<Lease, "isTrusted" | "term">;
   /** Aborted when the handlers under way have to end. */
   readonly ending: AbortSignal;
 }
@@ -63,6 +66,8 @@ export class Workers {
   /** The broker must not think us dead because the one before takes long. */
   heartbeat(): void {
     for (const lane of this.#lanes.values()) for (const { message } of lane.held) message.working();
+    // What was held back while the lease was overdue: it may have been renewed, with its term never over.
+    this.#begin();
   }
 
   /** The lease is lost: what was not begun goes to whoever has it now. */
@@ -84,7 +89,7 @@ export class Workers {
 
   #queue(lane: Lane): void {
     if (lane.state !== "resting") return;
-    clearTimeout(lane.timer);
+    lane.unset();
     lane.state = "ready";
     this.#ready.push(lane);
     this.#begin();
@@ -130,8 +135,8 @@ export class Workers {
   /** Somebody else may have moved the progress: an operator, or the process that was active before. */
   #look(lane: Lane): void {
     lane.lookMs = Math.min(Math.max(lane.lookMs * 2, LOOK_FIRST_MS), LOOK_MOST_MS, this.duties.settings.gapAgainMs);
-    clearTimeout(lane.timer);
-    lane.timer = setTimeout(() => this.#queue(lane), lane.lookMs);
+    lane.unset();
+    lane.unset = this.duties.clock.after(lane.lookMs, () => this.#queue(lane));
   }
 
   #giveBack(lane: Lane, delayMs: number): void {

@@ -1,6 +1,7 @@
 /** Crashes, brokers that go and come, and several processes under one durable name. */
 import { expect, test } from "vitest";
 import { NatsBucket } from "../../subscribe/bucket.ts";
+import { systemClock } from "../../subscribe/clock.ts";
 import { Lease } from "../../subscribe/lease.ts";
 import { NatsProgress } from "../../subscribe/progress.ts";
 import type { Handler, Progress } from "../../subscribe/subscribe.ts";
@@ -189,7 +190,7 @@ describeOn("nats", "a subscriber on a real NATS", () => {
     await using desk = await Desk.start();
     const bucket = new NatsBucket(desk.manager);
     await bucket.ensure(1);
-    const lease = () => new Lease(bucket, "lease.x", 300, (error) => void desk.errors.push(error));
+    const lease = () => new Lease(bucket, systemClock, "lease.x", 300, (error) => void desk.errors.push(error));
     const [first, second] = [lease(), lease()];
     const { signal: forever } = new AbortController();
     await first.acquire(forever);
@@ -208,7 +209,10 @@ describeOn("nats", "a subscriber on a real NATS", () => {
     const bucket = new NatsBucket(desk.manager);
     await bucket.ensure(1);
     const { signal: forever } = new AbortController();
-    const leases = Array.from({ length: 6 }, () => new Lease(bucket, "lease.y", 200, (error) => void desk.errors.push(error)));
+    const leases = Array.from(
+      { length: 6 },
+      () => new Lease(bucket, systemClock, "lease.y", 200, (error) => void desk.errors.push(error)),
+    );
     let most = 0;
     await Promise.all(
       leases.map(async (lease) => {
