@@ -1,5 +1,5 @@
 /** A JetStream key-value bucket, as `nats kv` reads it too, with what we need of it: read, and compare-and-set. */
-import { JetStreamApiCodes, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
+import { JetStreamApiCodes, JetStreamApiError, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream";
 
 const BUCKET = "checkout-subscribers";
 const STREAM = `KV_${BUCKET}`;
@@ -20,10 +20,13 @@ export interface Bucket {
 }
 
 export class NatsBucket implements Bucket {
-  constructor(private readonly manager: JetStreamManager) {}
+  constructor(
+    private readonly manager: JetStreamManager,
+    private readonly replicas: number,
+  ) {}
 
   /** Made where it is missing; one that is there stays as its operator made it. */
-  async ensure(replicas: number): Promise<void> {
+  async ensure(): Promise<void> {
     try {
       await this.manager.streams.info(STREAM);
     } catch (error) {
@@ -37,17 +40,28 @@ export class NatsBucket implements Bucket {
         max_age: KEPT_DAYS * DAY_NS,
         allow_rollup_hdrs: true,
         deny_delete: true,
-        num_replicas: replicas,
+        num_replicas: this.replicas,
       });
     }
   }
 
   /** From the stream's leader, never from a copy of it: a copy may lag, and an event would be handled again. */
   async get(key: string): Promise<Entry | null> {
-    const message = await this.manager.streams.getMessage(STREAM, { last_by_subj: subjectOf(key) });
+    const message = await this.#lastOf(subjectOf(key));
     if (message === null) return null;
     // A key that an operator deleted (`nats kv del`) is a message with a header and no value.
     return { value: message.header.has("KV-Operation") ? "" : message.string(), revision: message.seq };
+  }
+
+  /** A broker that lost its disk has no bucket: nothing is known then, of any key. */
+  async #lastOf(subject: string): Promise<StoredMsg | null> {
+    try {
+      return await this.manager.streams.getMessage(STREAM, { last_by_subj: subject });
+    } catch (error) {
+      if (!isApiError(error, JetStreamApiCodes.StreamNotFound)) throw error;
+      await this.ensure();
+      return null;
+    }
   }
 
   async put(key: string, value: string, revision: number): Promise<number | null> {

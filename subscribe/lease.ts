@@ -48,6 +48,8 @@ export class Lease {
       try {
         const entry = await this.bucket.get(this.key);
         const revision = entry?.revision ?? 0;
+        // A bucket that had to be made anew counts from 1 again.
+        this.#revision = Math.min(this.#revision, revision);
         if (seenRevision !== revision) [seenRevision, seenAtMs] = [revision, this.clock.monotonic()];
         const holder = holderOf(entry);
         const isFree = holder === "" || holder === this.#me || this.clock.monotonic() - seenAtMs >= this.ttlMs;

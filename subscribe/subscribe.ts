@@ -82,9 +82,12 @@ async function start(connection: NatsConnection, settings: Settings, options: Su
   const { durable, replicas, onError } = settings;
   const interest = interestIn(options.types);
   const manager = await jetstream(connection, { timeout: ANSWER_MAX_MS }).jetstreamManager(false);
-  await ensureConsumer(manager, interest.filter, settings);
-  const bucket = new NatsBucket(manager);
-  await bucket.ensure(replicas);
+  const bucket = new NatsBucket(manager, replicas);
+  const ensure = async () => {
+    await ensureConsumer(manager, interest.filter, settings);
+    await bucket.ensure();
+  };
+  await ensure();
   const clock = systemClock;
   const lease = new Lease(bucket, clock, `lease.${durable}`, settings.leaseMs, onError);
   const progress = options.progress ?? new NatsProgress(bucket, durable);
@@ -93,7 +96,7 @@ async function start(connection: NatsConnection, settings: Settings, options: Su
   const gaps = new GapWatch(manager, clock, interest, settings);
   const turns = new Turns({ settings, clock, interest, progress, gaps, deadLetters, lease, closed: closed.signal });
   const workers = new Workers({ settings, clock, interest, turns, deadLetters, lease, ending: ending.signal });
-  return new Subscriber({ connection, manager, settings, clock, lease, workers, ending, closed });
+  return new Subscriber({ connection, manager, settings, clock, lease, workers, ensure, ending, closed });
 }
 
 function connectTo(servers: string | string[], durable: string): Promise<NatsConnection> {

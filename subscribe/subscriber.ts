@@ -23,6 +23,8 @@ export interface SubscriberParts {
   readonly clock: Clock;
   readonly lease: Lease;
   readonly workers: Workers;
+  /** Makes what is missing on the broker. */
+  readonly ensure: () => Promise<void>;
   /** Told to handlers, when they have to end. */
   readonly ending: AbortController;
   /** Nothing is recorded any more. */
@@ -78,7 +80,7 @@ export class Subscriber {
   }
 
   async #pullWhile(active: AbortSignal): Promise<void> {
-    const { clock, workers, manager, settings } = this.parts;
+    const { clock, workers, manager, settings, ensure } = this.parts;
     const over = new Promise<void>((resolve) => active.addEventListener("abort", () => resolve(), { once: true }));
     while (!active.aborted) {
       const room = workers.room();
@@ -95,6 +97,8 @@ export class Subscriber {
       } catch (error) {
         if (active.aborted) return;
         settings.onError(error);
+        // The broker may have lost its disk, and our consumer with it.
+        await ensure().catch(settings.onError);
         // Aborted: nothing is left to wait for.
         await pause(clock, AGAIN_MS, active).catch(() => {});
       }

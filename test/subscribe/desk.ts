@@ -35,8 +35,8 @@ export class Desk implements AsyncDisposable {
     const server = await ownServer();
     const client = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
     const manager = await jetstreamManager(client);
-    await manager.streams.add({ name: "CHECKOUT", subjects: ["checkout.v1.>"], duplicate_window: SHORT_WINDOW_NS });
     const desk = new Desk(server, client, manager);
+    await desk.makeStream();
     desk.#cleanUps.push(
       () => desk.server.stop(),
       () => client.close(),
@@ -91,8 +91,16 @@ export class Desk implements AsyncDisposable {
     return (await this.manager.streams.getMessage("KV_checkout-subscribers", { last_by_subj: subject }))?.string() ?? null;
   }
 
-  async restart(): Promise<void> {
-    this.server = await ownServer({ port: this.server.port, directory: this.server.directory });
+  /** On its port, with its data or without. */
+  async restart(disk: "kept" | "lost" = "kept"): Promise<void> {
+    const { port, directory } = this.server;
+    this.server = await ownServer(disk === "kept" ? { port, directory } : { port });
+  }
+
+  /** As the service does; with a short window. */
+  async makeStream(): Promise<void> {
+    const duplicate_window = SHORT_WINDOW_NS;
+    await this.manager.streams.add({ name: "CHECKOUT", subjects: ["checkout.v1.>"], duplicate_window });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

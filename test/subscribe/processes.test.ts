@@ -73,7 +73,7 @@ describeOn("nats", "a subscriber on a real NATS", () => {
     await using desk = await Desk.start();
     await desk.publish(eventOf("ctx_a", 1), eventOf("ctx_a", 2));
     const connection = await desk.connection();
-    const progress = new NatsProgress(new NatsBucket(desk.manager), "warehouse");
+    const progress = new NatsProgress(new NatsBucket(desk.manager, 1), "warehouse");
     const dying = await desk.subscribe({
       connection,
       servers: undefined as never,
@@ -116,6 +116,29 @@ describeOn("nats", "a subscriber on a real NATS", () => {
     await expect.poll(() => desk.unacknowledged().catch(() => -1), PATIENT).toBe(0);
     for (const checkout of checkouts) expect(desk.handledOf(checkout)).toEqual(idsOf(checkout, 20));
     expect(desk.gaps).toEqual([]);
+  });
+
+  test("a broker that lost its disk: what is published from then on is handled, once its stream is there again", async () => {
+    await using desk = await Desk.start();
+    await desk.subscribe();
+    await desk.publish(...[1, 2, 3].map((seq) => eventOf("ctx_a", seq)));
+    await expect.poll(() => desk.handled.length, PATIENT).toBe(3);
+    await desk.server.kill();
+    await desk.restart("lost");
+    await expect.poll(() => desk.errors.length, PATIENT).toBeGreaterThan(0);
+    await expect
+      .poll(
+        () =>
+          desk.makeStream().then(
+            () => true,
+            () => false,
+          ),
+        PATIENT,
+      )
+      .toBe(true);
+    for (const seq of [1, 2, 3]) await desk.publish(eventOf("ctx_b", seq), eventOf("ctx_c", seq));
+    await expect.poll(() => desk.handled.length, PATIENT).toBe(9);
+    for (const checkout of ["ctx_b", "ctx_c"]) expect(desk.handledOf(checkout)).toEqual(idsOf(checkout, 3));
   });
 
   test("two clients of one durable: one works at a time, the other takes over where it stopped, and nothing is handled twice", async () => {
@@ -188,8 +211,8 @@ describeOn("nats", "a subscriber on a real NATS", () => {
 
   test("one that wakes after its lease was taken knows it by the clock, before any timer of its own", async () => {
     await using desk = await Desk.start();
-    const bucket = new NatsBucket(desk.manager);
-    await bucket.ensure(1);
+    const bucket = new NatsBucket(desk.manager, 1);
+    await bucket.ensure();
     const lease = () => new Lease(bucket, systemClock, "lease.x", 300, (error) => void desk.errors.push(error));
     const [first, second] = [lease(), lease()];
     const { signal: forever } = new AbortController();
@@ -206,8 +229,8 @@ describeOn("nats", "a subscriber on a real NATS", () => {
 
   test("a lease is never two's: many that want it hold it one after another", async () => {
     await using desk = await Desk.start();
-    const bucket = new NatsBucket(desk.manager);
-    await bucket.ensure(1);
+    const bucket = new NatsBucket(desk.manager, 1);
+    await bucket.ensure();
     const { signal: forever } = new AbortController();
     const leases = Array.from(
       { length: 6 },

@@ -91,7 +91,17 @@ export class SimulatedProcess implements Member {
     const gaps = new (plant.gaps ?? GapWatch)(manager, clock, interest, settings);
     const turns = new Turns({ settings, clock, interest, progress, gaps, deadLetters, lease: this.lease, closed: closed.signal });
     const workers = new Workers({ settings, clock, interest, turns, deadLetters, lease: this.lease, ending: ending.signal });
-    this.#subscriber = new Subscriber({ connection, manager, settings, clock, lease: this.lease, workers, ending, closed });
+    this.#subscriber = new Subscriber({
+      connection,
+      manager,
+      settings,
+      clock,
+      lease: this.lease,
+      workers,
+      ensure: async () => {},
+      ending,
+      closed,
+    });
   }
 
   stop(): Promise<void> {
