@@ -54,7 +54,7 @@ describeOn("redis", "on a real Redis", (url) => {
 
     test("stops waiting for a server that hangs", async () => {
       const { server, locks } = await setup({ commandTimeoutMs: 50 });
-      process.kill(server.pid, "SIGSTOP");
+      await server.pause();
       expect(await failure(locks.acquire(["cart"], "anna", LONG_MS))).toMatchObject(UNAVAILABLE);
       process.kill(server.pid, "SIGCONT");
       await expect.poll(() => failure(locks.ping()), { interval: 5 }).toBeNull();

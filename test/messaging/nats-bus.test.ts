@@ -114,7 +114,7 @@ describeOn("nats", "on a real NATS", () => {
   test("what is under way when the connection is lost is told at once, not when its time is over", async () => {
     const { server, bus } = await setup();
     await bus.publish(eventOf("ctx_a", 1));
-    process.kill(server.pid, "SIGSTOP");
+    await server.pause();
     const askedAt = performance.now();
     const underWay = failure(bus.publish(eventOf("ctx_a", 2)));
     await server.kill();

@@ -56,7 +56,7 @@ describeOn("nats", "a publisher to streams", () => {
 
   test("a broker that stands still is waited for so long and no longer; once it goes on, so does the publisher", async () => {
     const { server, publish } = await setup();
-    process.kill(server.pid, "SIGSTOP");
+    await server.pause();
     await expect(Promise.any([publish("notes.a"), publish("notes.b")])).rejects.toMatchObject({
       errors: [{ message: "NATS did not answer in time." }, { message: "NATS did not answer in time." }],
     });
@@ -66,7 +66,7 @@ describeOn("nats", "a publisher to streams", () => {
 
   test("what is under way is given up when the connection is, and nothing is left that waits", async () => {
     const { server, publisher, publish } = await setup(60_000);
-    process.kill(server.pid, "SIGSTOP");
+    await server.pause();
     const answers = Promise.allSettled([publish("notes.a"), publish("notes.b")]);
     publisher.abandon("lost");
     expect(await answers).toMatchObject([{ reason: { message: "lost" } }, { reason: { message: "lost" } }]);

@@ -25,10 +25,11 @@ export type ServerKind = (typeof SERVER_KINDS)[number];
 export interface TestServer {
   readonly url: string;
   readonly port: number;
-  /** For tests that pause or kill it. */
   readonly pid: number;
   /** Its data, for one that is started after it. */
   readonly directory: string;
+  /** It stands still until SIGCONT, when this resolves: a signal is delivered some time after it was sent. */
+  pause(): Promise<void>;
   /** At once, as a crash would; its data stays. Safe twice. */
   kill(): Promise<void>;
   /** Removes its data as well. Safe twice. */
@@ -158,7 +159,8 @@ async function start(plan: Plan, port: number, { directory: known, args = [] }: 
     child = spawned;
     endWithUs(spawned);
     await logLine(spawned, plan.readyLine);
-    return { url: plan.url(port), port, pid: spawned.pid ?? 0, directory, kill, stop };
+    const pid = spawned.pid ?? 0;
+    return { url: plan.url(port), port, pid, directory, pause: () => pause(pid), kill, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -186,6 +188,13 @@ async function logLine(child: ChildProcess, line: string): Promise<void> {
       fail(`ended with ${signal ?? code}`);
     });
   });
+}
+
+async function pause(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  for (let state = ""; !state.startsWith("T");) {
+    state = (await promisify(execFile)("ps", ["-o", "state=", "-p", String(pid)])).stdout.trim();
+  }
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
