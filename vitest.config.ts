@@ -4,19 +4,23 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Alone: they watch how long something takes. */
 const QUIET = ["test/faults/faulty-provider.test.ts", "test/messaging/relay-throughput.test.ts"];
 
-/** One more than the two cores that they are meant for: some wait for servers, processes and timers. */
-const WORKERS = 3;
+/** Twice the two cores that they are meant for: half of a run waits for servers, processes and timers. */
+const WORKERS = 4;
 
 /** What takes longest begins first, so that no worker ends with it while the other has nothing left. */
 const LONGEST = [
   "test/simulation/simulation.test.ts",
   "test/paths/tours.test.ts",
-  "test/faults/kill.test.ts",
-  "test/faults/broker.test.ts",
   "test/service/rollback-table.test.ts",
-  "test/scripts/reconcile.test.ts",
   "test/service/payment-threads.test.ts",
+  "test/faults/kill.test.ts",
+  "test/simulation/plants.test.ts",
+  "test/examples/warehouse.test.ts",
   "test/faults/lifecycle.test.ts",
+  "test/subscribe/simulation.test.ts",
+  "test/scripts/reconcile.test.ts",
+  "test/faults/broker.test.ts",
+  "test/paths/crashes.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {
