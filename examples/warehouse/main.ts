@@ -1,5 +1,5 @@
 /**
- * `NATS_URL=nats://127.0.0.1:4222 DATA_DIR=./warehouse npx tsx examples/warehouse/main.ts`: another team's service. It reserves
+ * `NATS_URL=nats://127.0.0.1:4222 DATA_DIR=warehouse-data npx tsx examples/warehouse/main.ts`: another team's service. It reserves
  * line items that are confirmed and releases those that are reverted, each once, whatever is delivered again.
  */
 import { subscribe } from "../../subscribe/subscribe.ts";
@@ -9,7 +9,7 @@ const { NATS_URL = "nats://127.0.0.1:4222", DATA_DIR = "warehouse-data" } = proc
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
 const warehouse = await Warehouse.open(DATA_DIR);
-const subscription = await subscribe({
+const subscribing = subscribe({
   servers: NATS_URL,
   durable: "warehouse",
   types: ["line_items_confirmed", "line_items_reverted"],
@@ -22,6 +22,11 @@ const subscription = await subscribe({
   onGap: ({ checkout, missing, times }) =>
     say(`${checkout} misses ${missing.from} to ${missing.to}, told ${times} times: call the checkout's team`),
   onDeadLetter: ({ subject, outcome, error }) => say(`${subject} ${outcome}: ${String(error)}`),
+});
+const subscription = await subscribing.catch(async (error: unknown) => {
+  say(`The warehouse can't subscribe at ${new URL(NATS_URL).host}: ${String(error)}`);
+  await warehouse.close();
+  process.exit(69);
 });
 say("the warehouse is open");
 
