@@ -140,9 +140,10 @@ test("an outage that only one of two lanes meets is one outage: told, counted an
   };
   await start();
   expect([told, counters.get("bus_unavailable")]).toEqual([[OUTAGE], 1]);
-  const reads = outbox.reads.length;
+  const reads = ["0 1", "0", "1", "0"];
+  expect(outbox.reads.toSorted()).toEqual(reads.toSorted());
   await pass(249);
-  expect(outbox.reads).toHaveLength(reads);
+  expect(outbox.reads).toHaveLength(reads.length);
   controls.publish = async () => undefined;
   await pass(1);
   expect(outbox.acknowledged).toHaveLength(1_500);
@@ -178,4 +179,14 @@ test("a lane that the store fails is not begun again before the other has ended"
   hold.release();
   await idle();
   expect(told).toEqual([["warn", { err: AWAY }]]);
+});
+
+test("no lane begins where the first read met an outage, however many went out before it", async () => {
+  const { outbox, controls, start } = setup([0, 1]);
+  outbox.addCheckouts(500);
+  controls.publish = async ({ subject }) => {
+    if (Number(subject.slice("ctx_".length)) >= 400) throw DOWN;
+  };
+  await start();
+  expect([outbox.acknowledged.length, outbox.reads]).toEqual([400, ["0 1"]]);
 });

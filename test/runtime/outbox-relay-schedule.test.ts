@@ -166,6 +166,14 @@ test("stopping takes two seconds when the bus does not answer, and nothing is re
   expect(outbox.calls, `the answer that came too late is marked`).toEqual([...A_LOOK_WITH_SWEEP, "mark 2"]);
 });
 
+test("a stop that is over leaves no timer: a process would wait for it", async () => {
+  const { clock, outbox, relay, start } = setup();
+  outbox.add("ctx_1");
+  await start();
+  await relay.stop();
+  expect(clock.pending).toBe(0);
+});
+
 test("stopped again, or before its start, it does nothing", async () => {
   const { outbox, relay, start, pass } = setup();
   await relay.stop();

@@ -153,8 +153,11 @@ test("tells how it was after any entry of its journal", async () => {
 });
 
 test("knows of no entry that is not in the journal", async () => {
-  const { views } = setup();
+  const { controls, views } = setup();
   expect(await views.at("ctx_1", 2)).toBeNull();
+  expect(controls.pages).toEqual([2, 1]);
+  controls.journal = [];
+  expect(await views.at("ctx_unknown", 1)).toBeNull();
 });
 
 test("reads no more than it was asked for, in pages", async () => {

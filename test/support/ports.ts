@@ -12,6 +12,11 @@ export class ManualClock implements Clock {
 
   constructor(private time = Date.UTC(2027, 0, 8, 10)) {}
 
+  /** Timers that are set. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   now(): number {
     return this.time;
   }
