@@ -38,8 +38,8 @@ export class NatsBus implements Bus {
   }
 
   /**
-   * The broker forgets ids after minutes, but never a subject's last sequence: an event that is published again, however
-   * late, is refused by that, and found to be there.
+   * The broker forgets ids after minutes, a subject's last sequence only with its messages: an event that is published
+   * again as long as the stream keeps them is refused by that, and found to be there.
    */
   async publish(event: CloudEvent): Promise<void> {
     const broker = await this.link.broker();
