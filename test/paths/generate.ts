@@ -141,6 +141,23 @@ function numberOf(numbers: ReadonlyMap<string, number>, key: string): number {
   return number;
 }
 
+/** Some of these paths, the longest first, that together go through all that they go through: every state, and every event in every state of the chart. */
+export function coveringAll(graph: Graph, paths: readonly Path[]): Path[] {
+  const seen = new Set<string>();
+  return paths
+    .toSorted((a, b) => b.length - a.length)
+    .filter((path) => {
+      const before = seen.size;
+      let key = initialKey(graph);
+      for (const name of path) {
+        seen.add(`${stateAt(graph, key).path} ${name}`);
+        key = targetOf(graph, key, name);
+        seen.add(key);
+      }
+      return seen.size > before;
+    });
+}
+
 /** A fixed slice of paths, for a bed on which all of them take too long. */
 export function everyNth(paths: readonly Path[], n: number): Path[] {
   return paths.filter((_, index) => index % n === 0);

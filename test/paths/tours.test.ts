@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Alphabet } from "../../scripts/reachable/alphabet.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { memoryBed, sqlBed } from "./beds.ts";
-import { countEdges, edgeTours, everyNth } from "./generate.ts";
+import { countEdges, coveringAll, edgeTours, everyNth } from "./generate.ts";
 import { graphOf } from "./model.ts";
 import { runPaths } from "./runner.ts";
 
@@ -10,20 +10,24 @@ import { runPaths } from "./runner.ts";
 const isFull = process.env["TEST_FULL"] === "1";
 const ALPHABET: Alphabet = { retries: 1, hasWrongAmounts: isFull };
 const EXPECTED = isFull ? { states: 4_790, edges: 24_587 } : { states: 3_103, edges: 15_544 };
-const SLICE = 100;
+const SLICE = 25;
 
 const graph = graphOf(ALPHABET);
-const tours = edgeTours(graph);
+/** Edges between states that only the model's key tells apart belong to the full run too. */
+const tours = isFull ? edgeTours(graph) : coveringAll(graph, edgeTours(graph));
 
 test("every event in every state leads the real runtime where the model says", { timeout: 900_000 }, async () => {
   expect([...graph].filter(([, { isDeaf }]) => isDeaf).map(([key]) => key)).toEqual([]);
   const report = await runPaths(memoryBed(), graph, ALPHABET, tours);
   const { states, edges } = report;
+  const all = { states: graph.size, edges: countEdges(graph) };
+  const left = isFull ? "" : " (npm run test:full takes all)";
   process.stdout.write(
-    `tours: ${report.paths}, ${report.events} events, ${edges} of ${countEdges(graph)} edges, ${states} of ${graph.size} states\n`,
+    `tours: ${report.paths}, ${report.events} events, ${states} of ${all.states} states, ${edges} of ${all.edges} edges${left}\n`,
   );
-  expect({ states: graph.size, edges: countEdges(graph) }).toEqual(EXPECTED);
-  expect({ states, edges }).toEqual(EXPECTED);
+  expect(all).toEqual(EXPECTED);
+  expect(states).toBe(all.states);
+  expect(edges).toBeGreaterThanOrEqual(isFull ? all.edges : all.edges / 2);
 });
 
 test("so does it over PGlite", { timeout: 900_000 }, async () => {
