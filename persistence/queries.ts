@@ -1,6 +1,8 @@
 /** The store's short statements. Times leave the database as milliseconds, so that both drivers give the same. */
 const milliseconds = (column: string) => `(round(extract(epoch from ${column}) * 1000))::bigint`;
 
+export const NOW = `select extract(epoch from clock_timestamp())::double precision * 1000 as now`;
+
 const ENTRY = (table: string) => `${table}.seq, ${milliseconds(`${table}.at`)} as at, ${table}.event,
   ${table}.from_state as "from", ${table}.to_state as "to", ${table}.context_hash as "contextHash"`;
 

@@ -154,6 +154,12 @@ export class SqlStore implements contract.Store {
     return this.database.rows(queries.EVENTS, [contextId]);
   }
 
+  async now(): Promise<number> {
+    const [row] = await this.database.rows<{ now: number }>(queries.NOW);
+    if (row === undefined) throw new InvariantError("The database answers a question for its time with one row.");
+    return row.now;
+  }
+
   heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
     return heartbeat(this.database, nodeId, ttlMs);
   }

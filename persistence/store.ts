@@ -320,6 +320,9 @@ export interface Store {
 
   events(contextId: string): Promise<readonly PublishedEvent[]>;
 
+  /** The time of the clock that judges leases and timers, in milliseconds since the epoch. */
+  now(): Promise<number>;
+
   /** Starts or prolongs a node's lease by the database's clock; false = it had expired, take a new identity. */
   heartbeat(nodeId: string, ttlMs: number): Promise<boolean>;
 

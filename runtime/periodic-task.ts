@@ -19,9 +19,9 @@ export class PeriodicTask {
 
   constructor(private readonly deps: PeriodicTaskDeps) {}
 
-  /** The first run begins at once. Once stopped it stays so. */
-  start(): void {
-    this.schedule(0);
+  /** The first run begins at once, or after a pause for whoever has done it already. Once stopped it stays so. */
+  start(begins: "at once" | "after a pause" = "at once"): void {
+    this.schedule(begins === "at once" ? 0 : this.deps.pauseMs);
   }
 
   /** Resolves when the run that is under way has ended. Safe twice and before start. */

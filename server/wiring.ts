@@ -16,6 +16,7 @@ import { acquireLocks } from "../runtime/acquire-locks.ts";
 import { MoneyWatch } from "../runtime/money-watch.ts";
 import { Orchestrator } from "../runtime/orchestrator.ts";
 import { OutboxRelay } from "../runtime/outbox-relay.ts";
+import { StoreClock } from "../runtime/store-clock.ts";
 import { Counters } from "../runtime/telemetry.ts";
 import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
@@ -27,7 +28,7 @@ import type { Metrics } from "./metrics.ts";
 import { openParticipants } from "./participants.ts";
 import type { PaymentDoor } from "./payment-events.ts";
 import { openProviderDoor } from "./provider-door.ts";
-import { systemClock as clock, systemIds as ids } from "./system-ports.ts";
+import { systemClock, systemIds as ids } from "./system-ports.ts";
 
 /** Checkouts in one node's memory at once; beyond that a node says OVERLOADED. */
 const RESIDENT_MAX = 2_000;
@@ -75,6 +76,8 @@ async function assemble(
   replacements: Partial<CheckoutServices>,
 ): Promise<CheckoutNode> {
   const store = new SqlStore(database);
+  const clock = new StoreClock({ store, clock: systemClock, log });
+  await clock.start();
   const { bus } = messages;
   const counters = new Counters();
   const { paymentDeadlineMs } = config.policy;
@@ -121,7 +124,7 @@ async function assemble(
   return {
     orchestrator,
     paymentDoor: door,
-    metrics: metricsOf(counters, moneyWatch, relay),
+    metrics: metricsOf(counters, moneyWatch, relay, clock),
     readinessChecks: { database: () => database.ping(), locks: () => locks.ping() },
     stop: once(async () => {
       await stopSending();
@@ -129,6 +132,7 @@ async function assemble(
       await moneyWatch.stop();
       await orchestrator.stop();
       await relay.stop();
+      await clock.stop();
       await bus.stop();
       await locks.stop();
       await database.close();
@@ -136,7 +140,7 @@ async function assemble(
   };
 }
 
-function metricsOf(counters: Counters, moneyWatch: MoneyWatch, relay: OutboxRelay): Metrics {
+function metricsOf(counters: Counters, moneyWatch: MoneyWatch, relay: OutboxRelay, clock: StoreClock): Metrics {
   return {
     counters,
     gauges: {
@@ -151,6 +155,10 @@ function metricsOf(counters: Counters, moneyWatch: MoneyWatch, relay: OutboxRela
       outbox_pending: { help: "Committed events that no bus has acknowledged yet", value: () => relay.backlog.pending },
       outbox_parked: { help: "Checkouts whose next event waits for an operator", value: () => relay.backlog.parked },
       outbox_lag_seconds: { help: "How long the oldest of them has waited", value: () => relay.lagSeconds },
+      clock_offset_seconds: {
+        help: "How far this machine's clock is ahead of the database's, by which timers go",
+        value: () => clock.offsetMs / 1_000,
+      },
     },
   };
 }

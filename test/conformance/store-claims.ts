@@ -26,6 +26,12 @@ export function claimConformance(storeOf: () => Store): void {
       expect(await store.heartbeat(node, 60_000)).toBe(false);
     });
 
+    test("the time by which leases are judged can be asked for, and goes on", async () => {
+      const earlier = await storeOf().now();
+      expect(earlier).toBeGreaterThan(Date.UTC(2020, 0, 1));
+      expect(await storeOf().now()).toBeGreaterThanOrEqual(earlier);
+    });
+
     test("a lease that ran out is not prolonged", async () => {
       const node = randomId("node");
       await storeOf().heartbeat(node, 0);

@@ -32,6 +32,13 @@ function setup() {
   return { clock, task, begunAt, warnings, controls, hold };
 }
 
+test("begins after a pause for whoever has done the first run already", async () => {
+  const { clock, task, begunAt } = setup();
+  task.start("after a pause");
+  await clock.advance(2 * PAUSE_MS);
+  expect(begunAt).toEqual([PAUSE_MS, 2 * PAUSE_MS]);
+});
+
 test("runs when it is started, not before, and again after each pause", async () => {
   const { clock, task, begunAt } = setup();
   await clock.advance(PAUSE_MS);

@@ -360,6 +360,10 @@ export class MemoryStore implements contract.Store {
     return this.#outbox.events(contextId);
   }
 
+  async now(): Promise<number> {
+    return this.#clock.now();
+  }
+
   async heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
     const { leases } = this.#tables;
     const now = this.#clock.now();

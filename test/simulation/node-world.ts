@@ -5,6 +5,7 @@ import type { Bus } from "../../messaging/bus.ts";
 import type { Store } from "../../persistence/store.ts";
 import type { Log } from "../../runtime/telemetry.ts";
 import type { Clock, Ids } from "../../steps/ports.ts";
+import type { Chance } from "../support/chance.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
 import type { Faults } from "./faults.ts";
 import type { Life } from "./life.ts";
@@ -17,6 +18,8 @@ export interface NodeWorld {
   /** For one node. */
   readonly openBus: (life: Life) => Bus;
   readonly clock: Clock;
+  /** How far the clock of the next node is ahead, and how long the database takes to tell its time. */
+  readonly clocks: Chance;
   readonly ids: Ids;
   readonly log: Log;
   readonly policy: CheckoutPolicy;

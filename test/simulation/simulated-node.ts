@@ -5,6 +5,7 @@ import type { JournalEntry } from "../../persistence/store.ts";
 import type { ActorName } from "../../machines/step-inputs.ts";
 import { Orchestrator } from "../../runtime/orchestrator.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
+import { StoreClock } from "../../runtime/store-clock.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import { answerFor } from "../../server/answer.ts";
 import { checkoutActors, checkoutExecutions, type Executions } from "../../steps/actors.ts";
@@ -17,6 +18,9 @@ import { unreliable, type Way } from "./unreliable.ts";
 
 /** Journals here are short: so there is one in the middle of most. */
 const CHECKPOINT_EVERY = 7;
+const OFFSET_MAX_MS = 600_000;
+/** One way. */
+const LOOK_MAX_MS = 40;
 
 export interface NodeEvents {
   readonly trace: (what: () => string) => void;
@@ -28,6 +32,7 @@ export class SimulatedNode {
   readonly life = new Life();
   readonly counters = new Counters();
   readonly orchestrator: Orchestrator;
+  readonly #clock: StoreClock;
   readonly #relay: OutboxRelay;
 
   constructor(
@@ -40,7 +45,8 @@ export class SimulatedNode {
   ) {
     const { life, counters } = this;
     const { faults, traffic, ids, log, policy, isExclusive } = world;
-    const clock = life.clock(world.clock);
+    this.#clock = clockOf(world, life);
+    const clock = this.#clock;
     const way = {
       faults,
       traffic,
@@ -91,9 +97,24 @@ export class SimulatedNode {
 
   /** Rejects when the store can't be reached: then the process ends. */
   async start(): Promise<void> {
+    await this.#clock.start();
     await this.orchestrator.start();
     this.#relay.start();
   }
+}
+
+/** Of every other machine the clock is minutes wrong. Its way to the database is slow at times, and no other faults strike on it. */
+function clockOf({ clock, clocks, store, log }: NodeWorld, life: Life): StoreClock {
+  const own = life.clock(clock);
+  const offsetMs = clocks() < 0.5 ? 0 : (2 * clocks() - 1) * OFFSET_MAX_MS;
+  const travel = () => new Promise<void>((resume) => own.after(clocks() * LOOK_MAX_MS, resume));
+  const now = async () => {
+    await travel();
+    const told = await store.now();
+    await travel();
+    return told;
+  };
+  return new StoreClock({ store: { now }, clock: { ...own, now: () => own.now() + offsetMs }, log });
 }
 
 /** Where it led; of what stayed where it was, what it left. */

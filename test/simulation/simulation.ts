@@ -9,6 +9,7 @@ import type { Store } from "../../persistence/store.ts";
 import type { Chance } from "../support/chance.ts";
 import type { CheckoutServices } from "../../steps/services.ts";
 import type { IdPrefix, Ids } from "../../steps/ports.ts";
+import { datedAhead } from "./clock-watch.ts";
 import { EffectBook } from "./effect-book.ts";
 import { FakeParticipants } from "./fake-participants.ts";
 import { FakePayments } from "./fake-payments.ts";
@@ -165,6 +166,7 @@ export class Simulation {
       locks,
       openBus: (life) => new NatsBus(broker.link(life)),
       clock,
+      clocks: streamOf(this.seed, "clocks"),
       ids: this.#ids,
       log: { info: () => {}, warn: tell, error: tell },
       policy: POLICY,
@@ -191,8 +193,8 @@ export class Simulation {
     const node = new SimulatedNode(name, place, this.#world, events, this.options.plant ?? {});
     this.nodes.push(node);
     node.orchestrator.watch((notice) => {
-      const trouble = notAskedYet(notice, this.participants.effects);
-      if (trouble !== null) this.troubles.push(trouble);
+      const troubles = [notAskedYet(notice, this.participants.effects), datedAhead(notice, this.clock.now())];
+      this.troubles.push(...troubles.filter((trouble) => trouble !== null));
       this.#operator?.hear(notice);
     });
     this.#trace(() => `${name} starts`);

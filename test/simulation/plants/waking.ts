@@ -2,6 +2,7 @@
 import { CheckoutActor } from "../../../runtime/checkout-actor.ts";
 import { NodeLease } from "../../../runtime/node-lease.ts";
 import { RunningSteps } from "../../../runtime/running-steps.ts";
+import { StoreClock } from "../../../runtime/store-clock.ts";
 import type { Clock } from "../../../steps/ports.ts";
 import type { ContextRow } from "../memory-rows.ts";
 import type { MemoryStore } from "../memory-store.ts";
@@ -145,6 +146,12 @@ const trustsItsLease: PlantedBug = {
   harmlessBecause: "its lease keeps a node from trying; what refuses its writes is the fence",
 };
 
+const ownClock: PlantedBug = {
+  name: "timers by the machine's own clock",
+  breaks: "entries and timers go by the clock of the machine that decides, however wrong it is",
+  plant: () => patching(StoreClock.prototype, { look: () => async () => {} }),
+};
+
 const noRecovery: PlantedBug = {
   name: "nobody looks for orphans",
   breaks: "no node looks for checkouts whose node died, or whose time has come",
@@ -181,6 +188,7 @@ export const WAKING_BUGS: readonly PlantedBug[] = [
   looksOnce,
   twoOwners,
   trustsItsLease,
+  ownClock,
   noRecovery,
   locksLapse,
   everybodyHasTheLock,
