@@ -11,8 +11,20 @@ export interface Database {
   rows<Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]>;
   /** Commits when `work` resolves, rolls back when it throws. `work` talks to the database only, through `tx`. */
   transaction<Result>(work: (tx: Orm) => Promise<Result>): Promise<Result>;
+  /**
+   * Hears the payloads of a channel's notifications, on a connection of its own, from when it resolves until it is ended
+   * or its connection is lost. Null where no other process can be heard.
+   */
+  readonly listen: ((channel: string, heard: (payload: string) => void) => Promise<Listening>) | null;
   /** Readiness: resolves when the database answers. */
   ping(): Promise<void>;
   /** Safe twice. */
   close(): Promise<void>;
+}
+
+export interface Listening {
+  /** Rejects once the connection is lost: then nothing is heard any more. */
+  ping(): Promise<void>;
+  /** Safe twice. */
+  end(): void;
 }

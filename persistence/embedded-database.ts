@@ -57,6 +57,7 @@ export async function embeddedDatabase(client: PGlite, onClosed: () => void = ()
     orm: orm as unknown as Orm,
     rows,
     transaction: (work) => orm.transaction((tx) => work(tx as unknown as Orm)),
+    listen: null,
     ping: async () => void (await rows("select 1")),
     close: () => (closing ??= client.close().finally(onClosed)),
   };

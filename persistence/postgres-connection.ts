@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   /** How long after that we believe that no answer comes: the network is gone. */
   readonly answerGraceMs: number;
   readonly applicationName: string;
+  /** A notification of a channel that this connection listens to. */
+  readonly onNotification?: (payload: string) => void;
 }
 
 /** Statement texts kept prepared on a connection; further ones are planned each time, so a server's memory stays bounded. */
@@ -47,6 +49,7 @@ export class PostgresConnection {
         idle_in_transaction_session_timeout: options.statementTimeoutMs,
       },
       types: TYPES,
+      ...NOTIFICATIONS(options.onNotification),
     });
   }
 
@@ -115,6 +118,10 @@ function isCancelled(error: unknown): boolean {
 function tooSlow(): TransientError {
   return new TransientError("ETIMEDOUT", "The statement took too long and the database cancelled it. Nothing of it was done.");
 }
+
+/** An option of the driver that its types don't know: its own `listen` gives up once the server is away for a while. */
+const NOTIFICATIONS = (heard: ConnectionOptions["onNotification"]): object =>
+  heard === undefined ? {} : { onnotify: (_channel: string, payload: string) => heard(payload) };
 
 const text = (value: string) => value;
 const jsonText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));

@@ -1,8 +1,8 @@
 import { drizzle } from "drizzle-orm/postgres-js";
 import type { Sql } from "postgres";
 import { InvariantError } from "../machines/errors.ts";
-import type { Database, Orm } from "./connect.ts";
-import { connectionLost, type PostgresConnection, type RowMode } from "./postgres-connection.ts";
+import type { Database, Listening, Orm } from "./connect.ts";
+import { connectionLost, PostgresConnection, type RowMode } from "./postgres-connection.ts";
 import { PostgresPool, type PoolOptions } from "./postgres-pool.ts";
 
 export type PostgresOptions = Partial<PoolOptions>;
@@ -18,7 +18,8 @@ const DEFAULTS: PoolOptions = {
 
 /** Opens connections when they are needed; a server that is down shows at the first statement, and as TRANSIENT. */
 export function connectPostgres(url: string, options: PostgresOptions = {}): Database {
-  const pool = new PostgresPool(url, { ...DEFAULTS, ...options });
+  const settings = { ...DEFAULTS, ...options };
+  const pool = new PostgresPool(url, settings);
   const rows = (text: string, parameters: readonly unknown[] = []) => pool.use((connection) => connection.run(text, parameters));
   return {
     kind: "postgres",
@@ -28,9 +29,20 @@ export function connectPostgres(url: string, options: PostgresOptions = {}): Dat
     }),
     rows: async <Row>(text: string, parameters?: readonly unknown[]) => [...(await rows(text, parameters))] as Row[],
     transaction: (work) => inTransaction(pool, (client) => work(ormOver(client))),
+    listen: (channel, heard) => listenOn(new PostgresConnection(url, { ...settings, onNotification: heard }), channel),
     ping: async () => void (await rows("select 1")),
     close: async () => pool.close(),
   };
+}
+
+async function listenOn(connection: PostgresConnection, channel: string): Promise<Listening> {
+  try {
+    await connection.run(`listen ${channel}`, []);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return { ping: async () => void (await connection.run("select 1", [])), end: () => connection.close() };
 }
 
 /** What drizzle's postgres.js session calls on a client, and all of it that we let it have. */

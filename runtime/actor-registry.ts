@@ -26,6 +26,8 @@ export interface ActorRegistryDeps {
   readonly lockKeeper: Pick<LockKeeper, "hold" | "release">;
   readonly answerFor: (view: CheckoutView) => StoredAnswer | null;
   readonly onEvents: () => void;
+  /** Something waits in the inbox of a checkout that another node runs, perhaps. */
+  readonly callHolder: (id: string) => Promise<void>;
   /** In journal entries, 50 unless told: no fold is longer. */
   readonly checkpointEvery?: number | undefined;
 }
@@ -70,10 +72,16 @@ export class ActorRegistry {
     return this.actors.get(id) ?? null;
   }
 
-  /** Wakes the checkout for its inbox, if this node runs it or may. */
+  /** Wakes the checkout for its inbox; where another node runs it, that one is called. */
   async notify(id: string): Promise<void> {
     const actor = await this.actorOf(id);
-    await actor?.pullInbox();
+    if (actor === null) await this.deps.callHolder(id);
+    else await actor.pullInbox();
+  }
+
+  /** Another node put something into this inbox. */
+  async hear(id: string): Promise<void> {
+    await this.actors.get(id)?.pullInbox();
   }
 
   /** Stops every actor at once; nothing more is written. Another node, or this one anew, goes on from the journal. */

@@ -16,11 +16,13 @@ import type {
   Store,
   StoredAnswer,
 } from "../persistence/store.ts";
+import type { InboxCalls } from "../persistence/inbox-calls.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { CheckoutRules } from "../steps/services.ts";
 import { ActorRegistry } from "./actor-registry.ts";
 import { Commands, type AttemptCommand, type AttemptResult, type ResolveCommand } from "./commands.ts";
 import { Initiation, type InitiateCommand, type InitiateResult } from "./initiation.ts";
+import { HolderCalls } from "./holder-calls.ts";
 import { LockKeeper } from "./lock-keeper.ts";
 import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
@@ -77,6 +79,8 @@ export interface OrchestratorDeps {
   /** Hash of the machine's sources, stored with every checkout. */
   readonly machineHash: string;
   readonly store: Store;
+  /** From node to node. */
+  readonly calls: InboxCalls;
   readonly locks: LockManager;
   readonly rules: CheckoutRules;
   readonly clock: Clock;
@@ -101,6 +105,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   private readonly recovery: Recovery;
   private readonly actors: ActorRegistry;
   private readonly lockKeeper: LockKeeper;
+  private readonly holderCalls: HolderCalls;
   private readonly initiation: Initiation;
   private readonly commands: Commands;
   private readonly storedViews: StoredViews;
@@ -109,7 +114,9 @@ export class Orchestrator implements CheckoutOrchestrator {
   constructor(private readonly deps: OrchestratorDeps) {
     this.lockKeeper = new LockKeeper(deps);
     this.lease = new NodeLease({ ...deps, onLost: () => this.dropAll() });
-    this.actors = new ActorRegistry({ ...deps, lease: this.lease, lockKeeper: this.lockKeeper });
+    this.holderCalls = new HolderCalls({ ...deps, heard: (id) => void this.actors.hear(id) });
+    const callHolder = (id: string) => this.holderCalls.call(id);
+    this.actors = new ActorRegistry({ ...deps, lease: this.lease, lockKeeper: this.lockKeeper, callHolder });
     this.recovery = new Recovery({
       ...deps,
       lease: this.lease,
@@ -143,6 +150,7 @@ export class Orchestrator implements CheckoutOrchestrator {
     await this.lease.start();
     this.lockKeeper.start();
     this.recovery.start();
+    this.holderCalls.start();
     this.isStarted = true;
   }
 
@@ -150,6 +158,7 @@ export class Orchestrator implements CheckoutOrchestrator {
   async stop(): Promise<void> {
     this.isStarted = false;
     await this.recovery.stop();
+    await this.holderCalls.stop();
     await this.actors.handOver();
     this.lockKeeper.stop();
     await this.lease.stop();

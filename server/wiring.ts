@@ -9,6 +9,7 @@ import { MACHINE_HASH } from "../machines/version.ts";
 import { EVENT_SOURCE } from "../messaging/subjects.ts";
 import type { Database } from "../persistence/connect.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
+import { sqlInboxCalls } from "../persistence/inbox-calls.ts";
 import { migrate } from "../persistence/migrate.ts";
 import { connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
@@ -91,6 +92,7 @@ async function assemble(
     machine: checkoutMachine.provide({ actors: checkoutActors(executions) }),
     machineHash: MACHINE_HASH,
     store,
+    calls: sqlInboxCalls(database),
     locks,
     rules: services.rules,
     clock,

@@ -80,6 +80,7 @@ export class MortalRuntime {
       lease,
       lockKeeper: { hold: async () => ({}), release: async () => {} },
       answerFor: () => null,
+      callHolder: async () => {},
       onEvents: () => this.#relay.kick(),
     });
     this.registry.audience.watch(({ entry }) => {

@@ -127,6 +127,7 @@ class PathRun {
       lease: { nodeId: NODE, isHeld: () => true },
       lockKeeper: { hold: async () => ({}), release: async () => {} },
       answerFor: () => null,
+      callHolder: async () => {},
       onEvents: () => {},
     });
     this.registry.audience.watch(({ entry }) => {

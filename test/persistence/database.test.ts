@@ -25,6 +25,7 @@ databaseConformance("PGlite", async () => {
 
 test("a server that isn't there is a transient failure", async () => {
   const database = connectPostgres("postgres://postgres@127.0.0.1:1/nothing");
+  await expectTransient(database.listen?.("channel", () => {}) ?? Promise.resolve());
   await expectTransient(database.ping());
   await expectTransient(database.transaction(async () => {}));
   await database.close();
@@ -72,6 +73,27 @@ describeOn("postgres", "on a real Postgres", (server) => {
     for (const answer of answers) if (answer.status === "rejected") expect(classify(answer.reason).class).toBe("TRANSIENT");
     // One that was closed may still be in the pool; it fails once and is gone.
     await vi.waitFor(() => database.ping());
+  });
+
+  test("a channel is heard on a connection of its own, until that ends or is lost", async () => {
+    const { listen } = database;
+    if (listen === null) throw new Error("Postgres can be listened to.");
+    const [heard, missed]: [string[], string[]] = [[], []];
+    const listening = await listen("tests_channel", (payload) => heard.push(payload));
+    const lost = await listen("tests_channel", (payload) => missed.push(payload));
+    await database.rows("select pg_notify('tests_channel', $1), pg_notify('tests_other', 'no')", ["1"]);
+    await vi.waitFor(() => expect([heard, missed]).toEqual([["1"], ["1"]]));
+    await listening.ping();
+    const last =
+      "select pg_terminate_backend(pid) from pg_stat_activity where query = 'listen tests_channel' order by backend_start desc limit 1";
+    await database.rows(last);
+    await vi.waitFor(() => expectTransient(lost.ping()));
+    await database.rows("select pg_notify('tests_channel', '2')");
+    await vi.waitFor(() => expect(heard).toEqual(["1", "2"]));
+    expect(missed).toEqual(["1"]);
+    listening.end();
+    listening.end();
+    await expectTransient(listening.ping());
   });
 
   test("a network that falls silent is a transient failure within the deadline", async () => {

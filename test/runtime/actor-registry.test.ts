@@ -154,6 +154,20 @@ test("tells a checkout that it runs what came into its inbox, without another cl
   expect(store.row("ctx_1")).toMatchObject({ state: "ROLLEDBACK", fence: 1 });
 });
 
+test("what another node runs is called for there, and heard where it is", async () => {
+  const { node, begun, cancel, store } = setup();
+  const [one, two] = [await node("node_1"), await node("node_2")];
+  await begun("ctx_1", one);
+  await cancel("ctx_1");
+  await two.registry.notify("ctx_1");
+  expect(two.calls).toEqual(["call ctx_1"]);
+  await two.registry.hear("ctx_1");
+  expect(store.row("ctx_1")?.seq).toBe(2);
+  await one.registry.hear("ctx_1");
+  expect(store.row("ctx_1")?.seq).toBeGreaterThan(2);
+  expect(one.calls).not.toContain("call ctx_1");
+});
+
 test("two who wake it at once claim it once, and find the same actor", async () => {
   const { node, begun, kill, store } = setup();
   const [one, two] = [await node("node_1"), await node("node_2")];

@@ -7,6 +7,7 @@ import { Orchestrator } from "../../runtime/orchestrator.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import type { InitiateCommand } from "../../runtime/initiation.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
+import { MemoryCalls } from "../simulation/memory-calls.ts";
 import { MemoryLocks } from "../simulation/memory-locks.ts";
 import { MemoryStore } from "../simulation/memory-store.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
@@ -45,6 +46,7 @@ export function setup() {
   const clock = new VirtualClock();
   const store = new MemoryStore(clock);
   const locks = new MemoryLocks(clock);
+  const calls = new MemoryCalls();
   const ids = countingIds();
 
   const node = ({ residentMax = 10, isExclusive = false, checkpointEvery }: NodeOptions = {}) => {
@@ -67,6 +69,7 @@ export function setup() {
       }),
       machineHash: "machine_hash",
       store: withStubs(store, stubs),
+      calls,
       locks,
       rules: { check: () => controls.check() },
       clock,

@@ -123,7 +123,16 @@ test("claims no more than it has room for", async () => {
   expect(limits).toEqual([2]);
 });
 
-test("hears what another node put into the inbox of a checkout that it runs", async () => {
+test("hears at once what another node took for a checkout that it runs", async () => {
+  const { started, clock, store, id } = await begun();
+  const two = await started();
+  const cancelled = two.orchestrator.cancel(id, 1_000);
+  await clock.advance(300);
+  expect(await cancelled).toMatchObject({ state: "ROLLEDBACK" });
+  expect(store.row(id)).toMatchObject({ state: "ROLLEDBACK", fence: 1 });
+});
+
+test("finds by itself what it was not called for", async () => {
   const { clock, store, id } = await begun();
   await store.receiveCommand("api", `${id}:cancel`, id, { type: "CANCEL" });
   await clock.advance(2_400);

@@ -64,6 +64,7 @@ export function setup() {
       },
       answerFor: (view) => controls.answerFor(view),
       onEvents: () => controls.events++,
+      callHolder: async (id) => void calls.push(`call ${id}`),
       checkpointEvery: 2,
     });
     const stepNames = () => steps.map(({ src }) => src);

@@ -7,6 +7,7 @@ import type { IdPrefix, Ids } from "../../steps/ports.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
 import { FakeParticipants } from "../simulation/fake-participants.ts";
 import type { Captured, Requirement } from "../simulation/fake-payments.ts";
+import { MemoryCalls } from "../simulation/memory-calls.ts";
 import { MemoryStore } from "../simulation/memory-store.ts";
 import { MortalNode } from "../simulation/mortal-node.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
@@ -235,6 +236,7 @@ export class World {
       machine,
       machineHash: "sequences",
       store: this.store,
+      calls: new MemoryCalls(),
       rules: this.participants.services.rules,
       clock: this.clock,
       ids: this.#ids,

@@ -2,6 +2,7 @@
 import type { LockManager } from "../../locking/lock-manager.ts";
 import type { CheckoutPolicy } from "../../machines/context.ts";
 import type { Bus } from "../../messaging/bus.ts";
+import type { InboxCalls } from "../../persistence/inbox-calls.ts";
 import type { Store } from "../../persistence/store.ts";
 import type { Log } from "../../runtime/telemetry.ts";
 import type { Clock, Ids } from "../../steps/ports.ts";
@@ -13,6 +14,7 @@ import type { Traffic } from "./traffic.ts";
 
 export interface NodeWorld {
   readonly store: Store;
+  readonly calls: InboxCalls;
   readonly services: CheckoutServices;
   readonly locks: LockManager;
   /** For one node. */

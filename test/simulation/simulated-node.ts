@@ -68,6 +68,10 @@ export class SimulatedNode {
       machine: machineOf(place, plant.machine ?? checkoutMachine, executions),
       machineHash: "simulation",
       store,
+      calls: {
+        call: (id) => world.calls.call(id),
+        listen: (heard) => world.calls.listen((id) => void life.turn().then(() => heard(id))),
+      },
       locks: world.locks,
       rules: services.rules,
       clock,

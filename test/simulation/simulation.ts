@@ -14,6 +14,7 @@ import { EffectBook } from "./effect-book.ts";
 import { FakeParticipants } from "./fake-participants.ts";
 import { FakePayments } from "./fake-payments.ts";
 import { Faults, type FaultKind } from "./faults.ts";
+import { MemoryCalls } from "./memory-calls.ts";
 import { MemoryLocks } from "./memory-locks.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { Operator } from "./operator.ts";
@@ -51,6 +52,8 @@ const POLICY: CheckoutPolicy = {
 const RESTART_MAX_MS = 8_000;
 const PAUSE_MAX_MS = 25_000;
 const RESEND_MS = 1_000;
+const CALL_MAX_MS = 40;
+const CALLS_LOST = 0.3;
 const DELIVERY_MAX_MS = 5_000;
 /** After faults ended: refunds that the bank sent back wait the longest. */
 const REST_MAX_MS = 2 * 3_600_000;
@@ -160,8 +163,11 @@ export class Simulation {
         };
       },
     });
+    const calls = streamOf(this.seed, "calls");
     return {
       store,
+      // Some are lost: whoever runs a checkout looks for what it wasn't called for.
+      calls: new MemoryCalls(() => this.#wait(calls() * CALL_MAX_MS).then(() => calls() >= CALLS_LOST)),
       services,
       locks,
       openBus: (life) => new NatsBus(broker.link(life)),
