@@ -125,6 +125,25 @@ const CLAIM_ONE = claim(`
   select c.id, c.fence from checkoutd.contexts c
   where c.id = $3 and (c.owner is null or c.owner = $1 or not ${HAS_LIVE_OWNER})`);
 
+/** Since when a checkout that could go on has not, one branch an index, as above. */
+export const STUCK = `
+with ended as (select clock_timestamp() - $1::double precision * interval '1 ms' as at), idle as (
+  select c.id, greatest(c.updated_at, case when c.wake_at < ended.at then c.wake_at end) as since from checkoutd.contexts c, ended
+  where c.owner is not null and c.parked_reason is null and c.updated_at < ended.at
+    and (c.wake_at is null or c.wake_at < ended.at
+      or not exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > ended.at))
+  union all
+  select c.id, c.wake_at from checkoutd.contexts c, ended
+  where c.owner is null and c.parked_reason is null and c.wake_at < ended.at
+  union all
+  select c.id, c.updated_at from checkoutd.contexts c, ended
+  where c.owner is null and c.parked_reason is null
+    and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null)) and c.updated_at < ended.at
+)
+select c.id as "contextId", c.state, c.seq, c.owner, (round(extract(epoch from i.since) * 1000))::bigint as since
+from (select id, min(since) as since from idle group by id) i join checkoutd.contexts c on c.id = i.id
+order by i.since limit $2`;
+
 /** Prolongs only what is not over. Leases that ended a day ago are forgotten on the way. */
 const HEARTBEAT = `
 with forgotten as (

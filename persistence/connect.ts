@@ -1,5 +1,6 @@
 /** One database handle over two drivers: Postgres by URL, PGlite in a directory. */
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+import type { Listening } from "./inbox-calls.ts";
 
 /** What drizzle gives inside and outside a transaction. */
 export type Orm = PgDatabase<PgQueryResultHKT>;
@@ -20,11 +21,4 @@ export interface Database {
   ping(): Promise<void>;
   /** Safe twice. */
   close(): Promise<void>;
-}
-
-export interface Listening {
-  /** Rejects once the connection is lost: then nothing is heard any more. */
-  ping(): Promise<void>;
-  /** Safe twice. */
-  end(): void;
 }

@@ -2,10 +2,6 @@
  * Calls from node to node: something waits in a checkout's inbox. A call is not kept, and may be lost: what it speaks of
  * is durable, and whoever runs that checkout looks for it now and then.
  */
-import type { Database, Listening } from "./connect.ts";
-
-const CHANNEL = "checkoutd_inbox";
-
 export interface InboxCalls {
   /** To every node that listens, this one too. */
   call(contextId: string): Promise<void>;
@@ -13,18 +9,9 @@ export interface InboxCalls {
   listen(heard: (contextId: string) => void): Promise<Listening>;
 }
 
-/** By LISTEN and NOTIFY. Through a pooler that keeps no session for us nothing is heard, and nothing else is harmed. */
-export function sqlInboxCalls(database: Database): InboxCalls {
-  const { listen } = database;
-  if (listen === null) return NOBODY_ELSE;
-  return {
-    call: async (contextId) => void (await database.rows("select pg_notify($1, $2)", [CHANNEL, contextId])),
-    listen: (heard) => listen(CHANNEL, heard),
-  };
+export interface Listening {
+  /** Rejects once the connection is lost: then nothing is heard any more. */
+  ping(): Promise<void>;
+  /** Safe twice. */
+  end(): void;
 }
-
-/** An embedded database has one node. */
-const NOBODY_ELSE: InboxCalls = {
-  call: async () => {},
-  listen: async () => ({ ping: async () => {}, end: () => {} }),
-};

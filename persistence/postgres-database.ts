@@ -1,7 +1,8 @@
 import { drizzle } from "drizzle-orm/postgres-js";
 import type { Sql } from "postgres";
 import { InvariantError } from "../machines/errors.ts";
-import type { Database, Listening, Orm } from "./connect.ts";
+import type { Database, Orm } from "./connect.ts";
+import type { Listening } from "./inbox-calls.ts";
 import { connectionLost, PostgresConnection, type RowMode } from "./postgres-connection.ts";
 import { PostgresPool, type PoolOptions } from "./postgres-pool.ts";
 

@@ -1,5 +1,5 @@
 import { InvariantError } from "../machines/errors.ts";
-import { claimOne, claimRunnable, claimShards, endLease, endOtherLeases, heartbeat } from "./claims.ts";
+import { claimOne, claimRunnable, claimShards, endLease, endOtherLeases, heartbeat, STUCK } from "./claims.ts";
 import { commitParameter, commitResult, commitStatement, type CommitRow } from "./commit-statement.ts";
 import type { Database } from "./connect.ts";
 import { createCheckout, findCartConflict, findClaim, type CartConflict } from "./creation.ts";
@@ -120,6 +120,10 @@ export class SqlStore implements contract.Store {
 
   unsettled(olderThanMs: number, limit: number): Promise<readonly contract.UnsettledMoney[]> {
     return this.database.rows(queries.UNSETTLED, [olderThanMs, limit]);
+  }
+
+  stuck(idleMs: number, limit: number): Promise<readonly contract.StuckCheckout[]> {
+    return this.database.rows(STUCK, [idleMs, limit]);
   }
 
   claimShards(nodeId: string): Promise<readonly number[]> {

@@ -191,6 +191,17 @@ export interface UnsettledMoney {
   readonly since: number;
 }
 
+/** It has something to do, and has not moved for too long. */
+export interface StuckCheckout {
+  readonly contextId: string;
+  readonly state: string;
+  readonly seq: number;
+  /** The node that holds it; null = nobody took it up. */
+  readonly owner: string | null;
+  /** Its last move, or the time for which it had set itself an alarm. In milliseconds since the epoch. */
+  readonly since: number;
+}
+
 export interface PublishedEvent extends OutboxEvent {
   readonly contextId: string;
   readonly eventSeq: number;
@@ -293,6 +304,12 @@ export interface Store {
 
   /** Checkouts that hold captured money in suspense for longer than `olderThanMs` (database's clock), the oldest first. */
   unsettled(olderThanMs: number, limit: number): Promise<readonly UnsettledMoney[]>;
+
+  /**
+   * Checkouts that could go on and have not for longer than `idleMs` (database's clock), the oldest first: due or signalled
+   * and nobody's, a dead node's, or a live one's that waits for no timer. Parked ones are an operator's, and left out.
+   */
+  stuck(idleMs: number, limit: number): Promise<readonly StuckCheckout[]>;
 
   /**
    * The shards of the outbox that this node publishes from now on, until it asks again. It takes what nobody publishes,

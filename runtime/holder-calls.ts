@@ -1,6 +1,5 @@
 /** An event may reach any node; the one that runs its checkout is called at once, and doesn't find it at its next look only. */
-import type { Listening } from "../persistence/connect.ts";
-import type { InboxCalls } from "../persistence/inbox-calls.ts";
+import type { InboxCalls, Listening } from "../persistence/inbox-calls.ts";
 import type { Clock } from "../steps/ports.ts";
 import { PeriodicTask } from "./periodic-task.ts";
 import type { Log } from "./telemetry.ts";

@@ -18,7 +18,13 @@ export interface Violation {
 }
 
 /** What the runtime and the edge know of an adapter; the broker's names are what subscribers know of it. */
-const CONTRACTS = ["locking/lock-manager.ts", "persistence/store.ts", "messaging/bus.ts", "messaging/subjects.ts"];
+const CONTRACTS = [
+  "locking/lock-manager.ts",
+  "persistence/store.ts",
+  "persistence/inbox-calls.ts",
+  "messaging/bus.ts",
+  "messaging/subjects.ts",
+];
 const SERVICE_TABLES = ["persistence/connect.ts", "persistence/schema.ts", "persistence/*-schema.ts"];
 const PRODUCT = [
   "machines/",

@@ -9,16 +9,18 @@ import { MACHINE_HASH } from "../machines/version.ts";
 import { EVENT_SOURCE } from "../messaging/subjects.ts";
 import type { Database } from "../persistence/connect.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
-import { sqlInboxCalls } from "../persistence/inbox-calls.ts";
+import { sqlInboxCalls } from "../persistence/sql-inbox-calls.ts";
 import { migrate } from "../persistence/migrate.ts";
 import { connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { acquireLocks } from "../runtime/acquire-locks.ts";
-import { MoneyWatch } from "../runtime/money-watch.ts";
+import { moneyWatch } from "../runtime/money-watch.ts";
 import { Orchestrator } from "../runtime/orchestrator.ts";
 import { OutboxRelay } from "../runtime/outbox-relay.ts";
 import { StoreClock } from "../runtime/store-clock.ts";
+import { progressWatch } from "../runtime/progress-watch.ts";
 import { Counters } from "../runtime/telemetry.ts";
+import type { Watch } from "../runtime/watch.ts";
 import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
 import type { CheckoutServices } from "../steps/services.ts";
@@ -33,6 +35,13 @@ import { systemClock, systemIds as ids } from "./system-ports.ts";
 
 /** Checkouts in one node's memory at once; beyond that a node says OVERLOADED. */
 const RESIDENT_MAX = 2_000;
+
+type Measured = Pick<Watch, "checkouts" | "oldestSeconds">;
+
+interface Watches {
+  readonly money: Measured;
+  readonly progress: Measured;
+}
 
 interface Connections {
   readonly database: Database;
@@ -115,10 +124,10 @@ async function assemble(
     log,
     secret: config.paymentWebhookSecret,
   });
-  const moneyWatch = new MoneyWatch({ store, clock, log });
+  const watches = { money: moneyWatch({ store, clock, log }), progress: progressWatch({ store, clock, log }) };
   await orchestrator.start();
   relay.start();
-  moneyWatch.start();
+  for (const watch of Object.values(watches)) watch.start();
   const stopTaking = door === null ? async () => {} : messages.takePayments(door);
   const stopSending = startSending((error) =>
     log.warn({ err: error }, "The simulated provider could not send its events; it tries again"),
@@ -126,12 +135,12 @@ async function assemble(
   return {
     orchestrator,
     paymentDoor: door,
-    metrics: metricsOf(counters, moneyWatch, relay, clock),
+    metrics: metricsOf(counters, watches, relay, clock),
     readinessChecks: { database: () => database.ping(), locks: () => locks.ping() },
     stop: once(async () => {
       await stopSending();
       await stopTaking();
-      await moneyWatch.stop();
+      for (const watch of Object.values(watches)) await watch.stop();
       await orchestrator.stop();
       await relay.stop();
       await clock.stop();
@@ -142,17 +151,25 @@ async function assemble(
   };
 }
 
-function metricsOf(counters: Counters, moneyWatch: MoneyWatch, relay: OutboxRelay, clock: StoreClock): Metrics {
+function metricsOf(counters: Counters, { money, progress }: Watches, relay: OutboxRelay, clock: StoreClock): Metrics {
   return {
     counters,
     gauges: {
       checkout_unsettled_money_checkouts: {
         help: "Checkouts whose captured money has been neither confirmed nor given back for over a minute",
-        value: () => moneyWatch.checkouts,
+        value: () => money.checkouts,
       },
       checkout_unsettled_money_oldest_seconds: {
         help: "How long the oldest of that money has been held",
-        value: () => moneyWatch.oldestSeconds,
+        value: () => money.oldestSeconds,
+      },
+      checkout_stuck_checkouts: {
+        help: "Checkouts that have something to do and have not gone on for over a minute",
+        value: () => progress.checkouts,
+      },
+      checkout_stuck_oldest_seconds: {
+        help: "How long the oldest of them has not gone on",
+        value: () => progress.oldestSeconds,
       },
       outbox_pending: { help: "Committed events that no bus has acknowledged yet", value: () => relay.backlog.pending },
       outbox_parked: { help: "Checkouts whose next event waits for an operator", value: () => relay.backlog.parked },

@@ -6,6 +6,7 @@ import { creationConformance } from "./store-creation.ts";
 import { inboxConformance } from "./store-inbox.ts";
 import { moneyConformance } from "./store-money.ts";
 import { outboxConformance } from "./store-outbox.ts";
+import { stuckConformance } from "./store-stuck.ts";
 
 export interface StoreUnderTest {
   readonly store: Store;
@@ -28,5 +29,6 @@ export function storeConformance(name: string, setup: () => Promise<StoreUnderTe
     inboxConformance(store);
     outboxConformance(store);
     moneyConformance(store);
+    stuckConformance(store);
   });
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { UnsettledMoney } from "../../persistence/store.ts";
-import { MoneyWatch } from "../../runtime/money-watch.ts";
+import { moneyWatch } from "../../runtime/money-watch.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
 import { SILENT } from "../support/ports.ts";
 
@@ -12,7 +12,7 @@ function setup() {
   const asked: { readonly olderThanMs: number; readonly limit: number }[] = [];
   const errors: Readonly<Record<string, unknown>>[] = [];
   const controls = { unsettled: async (): Promise<readonly UnsettledMoney[]> => [] };
-  const watch = new MoneyWatch({
+  const watch = moneyWatch({
     store: {
       unsettled: (olderThanMs, limit) => {
         asked.push({ olderThanMs, limit });

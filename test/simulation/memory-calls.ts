@@ -1,5 +1,4 @@
-import type { Listening } from "../../persistence/connect.ts";
-import type { InboxCalls } from "../../persistence/inbox-calls.ts";
+import type { InboxCalls, Listening } from "../../persistence/inbox-calls.ts";
 
 export class MemoryCalls implements InboxCalls {
   readonly #heard = new Set<(contextId: string) => void>();

@@ -332,6 +332,24 @@ export class MemoryStore implements contract.Store {
       .slice(0, limit);
   }
 
+  async stuck(idleMs: number, limit: number): Promise<readonly contract.StuckCheckout[]> {
+    const before = this.#clock.now() - idleMs;
+    const idle = [...this.#tables.contexts.values()].filter((row) => row.parkedReason === null);
+    return idle
+      .flatMap(({ id, state, seq, owner, wakeAt, updatedAt, signals, consumed, finishedAt }) => {
+        const isDue = wakeAt !== null && wakeAt < before;
+        const isCalled = signals > consumed || (finishedAt === null && wakeAt === null);
+        const isStill = wakeAt === null || isDue || !this.#tables.hasLease(owner ?? "", before);
+        const owned = owner !== null && isStill ? [Math.max(updatedAt, isDue ? wakeAt : 0)] : [];
+        const nobodys =
+          owner === null ? [...(isDue ? [wakeAt] : []), ...(isCalled && updatedAt < before ? [updatedAt] : [])] : [];
+        const since = Math.min(...(updatedAt < before ? owned : []), ...nobodys);
+        return Number.isFinite(since) ? [{ contextId: id, state, seq, owner, since }] : [];
+      })
+      .toSorted((left, right) => left.since - right.since)
+      .slice(0, limit);
+  }
+
   claimShards(nodeId: string): Promise<readonly number[]> {
     return this.#outbox.claimShards(nodeId);
   }

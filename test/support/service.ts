@@ -5,7 +5,7 @@ import type { CheckoutPolicy } from "../../machines/context.ts";
 import { MACHINE_HASH } from "../../machines/version.ts";
 import type { Bus, CloudEvent } from "../../messaging/bus.ts";
 import { InProcessBus } from "../../messaging/in-process-bus.ts";
-import { sqlInboxCalls } from "../../persistence/inbox-calls.ts";
+import { sqlInboxCalls } from "../../persistence/sql-inbox-calls.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { Store } from "../../persistence/store.ts";
 import { acquireLocks } from "../../runtime/acquire-locks.ts";
