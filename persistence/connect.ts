@@ -14,7 +14,7 @@ export interface Database {
   transaction<Result>(work: (tx: Orm) => Promise<Result>): Promise<Result>;
   /**
    * Hears the payloads of a channel's notifications, on a connection of its own, from when it resolves until it is ended
-   * or its connection is lost. Null where no other process can be heard.
+   * or its connection is lost. Null where there is no other process, or a pooler keeps no session.
    */
   readonly listen: ((channel: string, heard: (payload: string) => void) => Promise<Listening>) | null;
   /** Readiness: resolves when the database answers. */

@@ -4,7 +4,7 @@
  * use its pool: a client of exactly one connection can't be shared by accident.
  */
 import postgres from "postgres";
-import { TransientError } from "../machines/errors.ts";
+import { TerminalError, TransientError } from "../machines/errors.ts";
 
 export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   /** How long after that we believe that no answer comes: the network is gone. */
   readonly answerGraceMs: number;
   readonly applicationName: string;
+  /** Each transaction may run on another backend (PgBouncer's transaction mode): nothing of a session is relied on. */
+  readonly isPooled: boolean;
   /** A notification of a channel that this connection listens to. */
   readonly onNotification?: (payload: string) => void;
 }
@@ -26,6 +28,7 @@ export type RowMode = "objects" | "arrays";
 export class PostgresConnection {
   readonly #client: postgres.Sql;
   readonly #answerTimeoutMs: number;
+  readonly #isPooled: boolean;
   readonly #prepared = new Set<string>();
   /** How to reject each statement in flight. */
   readonly #waiting = new Set<(error: TransientError) => void>();
@@ -33,6 +36,7 @@ export class PostgresConnection {
 
   constructor(url: string, options: ConnectionOptions) {
     this.#answerTimeoutMs = options.statementTimeoutMs + options.answerGraceMs;
+    this.#isPooled = options.isPooled;
     this.#client = postgres(url, {
       max: 1,
       // It asks for array types on each new connection, and when that connection dies meanwhile, nobody handles the rejection.
@@ -45,8 +49,7 @@ export class PostgresConnection {
       onclose: () => this.#lose(connectionLost()),
       connection: {
         application_name: options.applicationName,
-        statement_timeout: options.statementTimeoutMs,
-        idle_in_transaction_session_timeout: options.statementTimeoutMs,
+        ...(options.isPooled ? {} : sessionSettings(options)),
       },
       types: TYPES,
       ...NOTIFICATIONS(options.onNotification),
@@ -70,6 +73,7 @@ export class PostgresConnection {
     try {
       return await Promise.race([mode === "arrays" ? query.values() : query, lost]);
     } catch (error) {
+      if (isSessionRefused(error)) throw sessionRefused();
       throw isCancelled(error) ? tooSlow() : error;
     } finally {
       clearTimeout(timer);
@@ -90,11 +94,28 @@ export class PostgresConnection {
   }
 
   #isPrepared(text: string): boolean {
+    if (this.#isPooled) return false;
     if (this.#prepared.has(text)) return true;
     if (this.#prepared.size >= PREPARED_MAX) return false;
     this.#prepared.add(text);
     return true;
   }
+}
+
+function sessionSettings({ statementTimeoutMs }: ConnectionOptions) {
+  return { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: statementTimeoutMs };
+}
+
+/** PgBouncer says so to whoever asks for more than a pooled session can have. */
+function isSessionRefused(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.message.startsWith("unsupported startup parameter");
+}
+
+export function sessionRefused(): TerminalError {
+  return new TerminalError(
+    "NO_SESSION",
+    "What answers at DATABASE_URL is a pooler, such as PgBouncer, that keeps no session. Add ?pgbouncer=true to the URL, or name Postgres itself.",
+  );
 }
 
 // Codes that `classify` knows from the drivers: drizzle wraps what its statements throw, and then only the code tells.

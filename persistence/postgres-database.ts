@@ -3,7 +3,7 @@ import type { Sql } from "postgres";
 import { InvariantError } from "../machines/errors.ts";
 import type { Database, Orm } from "./connect.ts";
 import type { Listening } from "./inbox-calls.ts";
-import { connectionLost, PostgresConnection, type RowMode } from "./postgres-connection.ts";
+import { connectionLost, PostgresConnection, sessionRefused, type RowMode } from "./postgres-connection.ts";
 import { PostgresPool, type PoolOptions } from "./postgres-pool.ts";
 
 export type PostgresOptions = Partial<PoolOptions>;
@@ -15,11 +15,16 @@ const DEFAULTS: PoolOptions = {
   statementTimeoutMs: 30_000,
   answerGraceMs: 5_000,
   applicationName: "checkoutd",
+  isPooled: false,
 };
 
+/** In the URL, as other clients have it: each transaction may run on another backend. */
+const POOLED = "pgbouncer";
+
 /** Opens connections when they are needed; a server that is down shows at the first statement, and as TRANSIENT. */
-export function connectPostgres(url: string, options: PostgresOptions = {}): Database {
-  const settings = { ...DEFAULTS, ...options };
+export function connectPostgres(address: string, options: PostgresOptions = {}): Database {
+  const { url, isPooled } = addressOf(address);
+  const settings = { ...DEFAULTS, isPooled, ...options };
   const pool = new PostgresPool(url, settings);
   const rows = (text: string, parameters: readonly unknown[] = []) => pool.use((connection) => connection.run(text, parameters));
   return {
@@ -30,10 +35,29 @@ export function connectPostgres(url: string, options: PostgresOptions = {}): Dat
     }),
     rows: async <Row>(text: string, parameters?: readonly unknown[]) => [...(await rows(text, parameters))] as Row[],
     transaction: (work) => inTransaction(pool, (client) => work(ormOver(client))),
-    listen: (channel, heard) => listenOn(new PostgresConnection(url, { ...settings, onNotification: heard }), channel),
+    listen: isPooled
+      ? null
+      : (channel, heard) => listenOn(new PostgresConnection(url, { ...settings, onNotification: heard }), channel),
     ping: async () => void (await rows("select 1")),
     close: async () => pool.close(),
   };
+}
+
+function addressOf(address: string): { readonly url: string; readonly isPooled: boolean } {
+  const url = new URL(address);
+  const isPooled = url.searchParams.get(POOLED) === "true";
+  // The driver would send on what it doesn't know.
+  url.searchParams.delete(POOLED);
+  return { url: url.href, isPooled };
+}
+
+/** TerminalError where a pooler has dropped the session's settings in silence: prepared statements would get lost as well. */
+export async function assertSession(database: Database): Promise<void> {
+  if (database.kind !== "postgres" || database.listen === null) return;
+  const [session] = await database.rows<{ timeout: string }>(
+    "select setting as timeout from pg_settings where name = 'statement_timeout'",
+  );
+  if (session?.timeout === "0") throw sessionRefused();
 }
 
 async function listenOn(connection: PostgresConnection, channel: string): Promise<Listening> {

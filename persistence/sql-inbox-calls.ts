@@ -3,10 +3,10 @@ import type { InboxCalls } from "./inbox-calls.ts";
 
 const CHANNEL = "checkoutd_inbox";
 
-/** By LISTEN and NOTIFY. Through a pooler that keeps no session for us nothing is heard, and nothing else is harmed. */
+/** By LISTEN and NOTIFY, which need a session: through a pooler that keeps none, each node finds by itself what it was not called for. */
 export function sqlInboxCalls(database: Database): InboxCalls {
   const { listen } = database;
-  if (listen === null) return NOBODY_ELSE;
+  if (listen === null) return NO_CALLS;
   return {
     call: async (contextId) => void (await database.rows("select pg_notify($1, $2)", [CHANNEL, contextId])),
     listen: (heard) => listen(CHANNEL, heard),
@@ -14,7 +14,7 @@ export function sqlInboxCalls(database: Database): InboxCalls {
 }
 
 /** An embedded database has one node. */
-const NOBODY_ELSE: InboxCalls = {
+const NO_CALLS: InboxCalls = {
   call: async () => {},
   listen: async () => ({ ping: async () => {}, end: () => {} }),
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the servers that the full test run needs: PostgreSQL, Redis, NATS. Safe to repeat; quick when they are there.
+# Brings the servers that the full test run needs: PostgreSQL, Redis, NATS, PgBouncer. Safe to repeat; quick when they are there.
 # The tests start private instances of their own, so nothing needs to run as a service.
 set -euo pipefail
 
@@ -14,9 +14,10 @@ missing=()
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v nats-server >/dev/null || missing+=(nats-server)
+command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup-servers: postgresql, redis-server and nats-server are installed; nothing to do"
+  echo "setup-servers: postgresql, redis-server, nats-server and pgbouncer are installed; nothing to do"
   exit 0
 fi
 

@@ -4,14 +4,14 @@ import type { LockManager } from "../locking/lock-manager.ts";
 import { connectRedisLocks } from "../locking/redis-locks.ts";
 import { SqlLocks } from "../locking/sql-locks.ts";
 import { checkoutMachine } from "../machines/checkout.ts";
-import { InvariantError } from "../machines/errors.ts";
+import { InvariantError, TerminalError } from "../machines/errors.ts";
 import { MACHINE_HASH } from "../machines/version.ts";
 import { EVENT_SOURCE } from "../messaging/subjects.ts";
 import type { Database } from "../persistence/connect.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
 import { sqlInboxCalls } from "../persistence/sql-inbox-calls.ts";
 import { migrate } from "../persistence/migrate.ts";
-import { connectPostgres } from "../persistence/postgres-database.ts";
+import { assertSession, connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { acquireLocks } from "../runtime/acquire-locks.ts";
 import { moneyWatch } from "../runtime/money-watch.ts";
@@ -183,12 +183,23 @@ function metricsOf(counters: Counters, { money, progress }: Watches, relay: Outb
 }
 
 async function openDatabase(config: Config, log: Logger): Promise<Database> {
-  if (config.databaseUrl !== null) return connectPostgres(config.databaseUrl);
+  if (config.databaseUrl !== null) return openPostgres(config.databaseUrl);
   try {
     return await openEmbedded(config.dataDir, { onSlowStart: (message) => log.info(message) });
   } catch (error) {
     if (!isFileSystemRefusal(error)) throw error;
     throw new ConfigError([`DATA_DIR can't be used: ${error.message}. Name a directory that this user may write to.`]);
+  }
+}
+
+async function openPostgres(url: string): Promise<Database> {
+  const database = connectPostgres(url);
+  try {
+    await assertSession(database);
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error instanceof TerminalError ? new ConfigError([error.message]) : error;
   }
 }
 

@@ -46,9 +46,12 @@ export interface StartOptions {
 }
 
 /** Null when its binary isn't installed; rejects when it is and doesn't start. */
-export async function startServer(kind: ServerKind, options: StartOptions = {}): Promise<TestServer | null> {
+export function startServer(kind: ServerKind, options: StartOptions = {}): Promise<TestServer | null> {
   const plan = PLANS[kind]();
-  if (plan === null) return null;
+  return plan === null ? Promise.resolve(null) : startPlanned(plan, options);
+}
+
+export async function startPlanned(plan: Plan, options: StartOptions = {}): Promise<TestServer> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await start(plan, options.port ?? (await freePort()), options);
@@ -59,12 +62,12 @@ export async function startServer(kind: ServerKind, options: StartOptions = {}):
 }
 
 /** How one kind of server is started in an empty directory. */
-interface Plan {
+export interface Plan {
   readonly binary: string;
   readonly user: ServerUser | null;
   readonly readyLine: string;
   readonly stopSignal: NodeJS.Signals;
-  prepare?(directory: string): Promise<void>;
+  prepare?(directory: string, port: number): Promise<void>;
   args(directory: string, port: number): readonly string[];
   url(port: number): string;
 }
@@ -81,7 +84,7 @@ function postgresPlan(): Plan | null {
   const binary = findBinary("postgres", directories);
   const initdb = findBinary("initdb", directories);
   if (binary === null || initdb === null) return null;
-  const user = isRoot() ? unprivilegedUser() : null;
+  const user = unprivilegedUser();
   return {
     binary,
     user,
@@ -153,7 +156,7 @@ async function start(plan: Plan, port: number, { directory: known, args = [] }: 
   try {
     await chmod(directory, 0o700);
     if (plan.user !== null) await chown(directory, plan.user.uid, plan.user.gid);
-    if (known === undefined) await plan.prepare?.(directory);
+    if (known === undefined) await plan.prepare?.(directory, port);
     const options = { cwd: directory, stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"], ...plan.user };
     const spawned = spawn(plan.binary, [...plan.args(directory, port), ...args], options);
     child = spawned;
@@ -227,8 +230,9 @@ function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** Postgres refuses to run as root. Debian's package brings its own user; `nobody` is everywhere. */
-function unprivilegedUser(): ServerUser {
+/** Postgres and PgBouncer refuse to run as root. Debian's package brings its own user; `nobody` is everywhere. */
+export function unprivilegedUser(): ServerUser | null {
+  if (!isRoot()) return null;
   const entries = readFileSync("/etc/passwd", "utf8")
     .split("\n")
     .map((line) => line.split(":"));
@@ -245,11 +249,11 @@ function postgresDirectories(): string[] {
 }
 
 /** Debian puts servers into sbin, which is not on every user's PATH. */
-function searchPath(): string[] {
+export function searchPath(): string[] {
   return [...(process.env.PATH ?? "").split(delimiter), "/usr/local/sbin", "/usr/sbin"];
 }
 
-function findBinary(name: string, directories: readonly string[]): string | null {
+export function findBinary(name: string, directories: readonly string[]): string | null {
   return directories.map((directory) => join(directory, name)).find(isExecutable) ?? null;
 }
 

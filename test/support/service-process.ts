@@ -26,7 +26,8 @@ export async function embeddedHome(): Promise<ServiceHome> {
   return home({ DATA_DIR: directory }, await compiled(MAIN), open, () => rm(directory, { recursive: true, force: true }));
 }
 
-export async function postgresHome(serverUrl: string, redisUrl: string): Promise<ServiceHome> {
+/** Locks in the database unless Redis is named. */
+export async function postgresHome(serverUrl: string, redisUrl = ""): Promise<ServiceHome> {
   const database = await createTestDatabase(serverUrl);
   const { url } = database;
   return home(
