@@ -41,7 +41,8 @@ export class ActorRegistry {
 
   constructor(private readonly deps: ActorRegistryDeps) {
     this.audience = new Audience(deps);
-    this.committer = new Committer({ store: deps.store, clock: deps.clock, log: deps.log, mayWrite: () => deps.lease.isHeld() });
+    const { store, clock, log, counters } = deps;
+    this.committer = new Committer({ store, clock, log, counters, mayWrite: () => deps.lease.isHeld() });
   }
 
   get size(): number {

@@ -199,10 +199,7 @@ export class CheckoutActor {
     });
     const result = await committer.commit(commit);
     if (this.isStopped) return;
-    if (result.kind !== "applied") {
-      counters.add("commits_refused");
-      return this.stop({ kind: "refused" });
-    }
+    if (result.kind !== "applied") return this.stop({ kind: "refused" });
     counters.add("commits_applied");
     this.state = {
       snapshot: decision.snapshot,

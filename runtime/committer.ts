@@ -6,7 +6,7 @@
 import { InvariantError, isUnstorable, LeaseLostError } from "../machines/errors.ts";
 import type { Commit, CommitResult, Store } from "../persistence/store.ts";
 import type { Clock } from "../steps/ports.ts";
-import type { Log } from "./telemetry.ts";
+import type { Counters, Log } from "./telemetry.ts";
 
 const BATCH_MAX = 100;
 const RETRY_DELAY_MS = 200;
@@ -15,6 +15,7 @@ export interface CommitterDeps {
   readonly store: Pick<Store, "commit" | "isLastCommit">;
   readonly clock: Clock;
   readonly log: Pick<Log, "warn">;
+  readonly counters: Pick<Counters, "add">;
   /** While this node may write at all. */
   readonly mayWrite: () => boolean;
 }
@@ -72,8 +73,13 @@ export class Committer {
 
   private async answer({ commit, resolve, reject }: Waiting, result: CommitResult | undefined, isRepeat: boolean): Promise<void> {
     const known = result ?? { kind: "unknown_checkout" };
-    if (!isRepeat) return resolve(known);
-    await this.recognise(commit, known).then(resolve, reject);
+    const tell = (outcome: CommitResult): void => {
+      // Here, not by its actor: of a node that wakes late the actors are gone before the answer is read.
+      if (outcome.kind !== "applied") this.deps.counters.add("commits_refused");
+      resolve(outcome);
+    };
+    if (!isRepeat) return tell(known);
+    await this.recognise(commit, known).then(tell, reject);
   }
 
   /** A repeated commit is refused by its own first try: then it was applied. Asked until the store says so. */
@@ -81,9 +87,10 @@ export class Committer {
     if (result.kind !== "refused") return result;
     while (this.deps.mayWrite()) {
       try {
-        const isMine = await this.deps.store.isLastCommit(commit.id, commit.commitId);
+        if (!(await this.deps.store.isLastCommit(commit.id, commit.commitId))) return result;
+        this.deps.counters.add("commits_recognised");
         // How many signals wait is not known: one more look at the inbox costs little.
-        return isMine ? { kind: "applied", signals: 1 } : result;
+        return { kind: "applied", signals: 1 };
       } catch (error) {
         if (isUnstorable(error)) throw error;
         await this.pause();

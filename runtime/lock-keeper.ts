@@ -66,9 +66,12 @@ export class LockKeeper {
     const keys = this.held.get(executionContextId);
     if (keys === undefined) return;
     this.held.delete(executionContextId);
-    await this.deps.locks.release(keys, executionContextId).catch((error: unknown) => {
+    try {
+      const released = await this.deps.locks.release(keys, executionContextId);
+      if (released < keys.length) this.deps.counters.add("locks_lost");
+    } catch (error) {
       this.deps.log.warn({ executionContextId, err: error }, "The locks could not be released; they lapse by themselves");
-    });
+    }
   }
 
   /** This node's checkouts are another's now: their locks are not prolonged any more, and lapse. */
@@ -78,8 +81,9 @@ export class LockKeeper {
 
   private async renewAll(): Promise<void> {
     for (const [executionContextId, keys] of this.held) {
-      const isRenewed = await this.deps.locks.renew(keys, executionContextId, LOCK_TTL_MS).catch(() => false);
-      if (isRenewed || this.held.get(executionContextId) !== keys) continue;
+      const isRenewed = await this.deps.locks.renew(keys, executionContextId, LOCK_TTL_MS).catch(() => null);
+      if (isRenewed === true || this.held.get(executionContextId) !== keys) continue;
+      if (isRenewed === false) this.deps.counters.add("locks_lost");
       // The lock lapsed or its service was flushed: try to have it again; the fence protects us meanwhile.
       await this.hold(executionContextId, keys.slice(1)).catch((error: unknown) => {
         this.deps.log.warn({ executionContextId, err: error }, "A lock was lost to another checkout; the fence decides");

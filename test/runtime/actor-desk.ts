@@ -72,7 +72,7 @@ export function setup(options: Bugs = {}) {
       INPUT.executionContextId,
       {
         machine,
-        committer: new Committer({ store, clock, log: SILENT, mayWrite: () => controls.mayWrite }),
+        committer: new Committer({ store, clock, log: SILENT, counters, mayWrite: () => controls.mayWrite }),
         clock,
         ids: countingIds(),
         log: SILENT,

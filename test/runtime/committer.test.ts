@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { InvariantError, LeaseLostError } from "../../machines/errors.ts";
 import type { Commit, CommitResult } from "../../persistence/store.ts";
 import { Committer } from "../../runtime/committer.ts";
+import { Counters } from "../../runtime/telemetry.ts";
 import { commitAfter } from "../conformance/store-fixtures.ts";
 import { idle, ManualClock } from "../support/ports.ts";
 
@@ -36,7 +37,8 @@ function setup() {
   };
   const warnings: string[] = [];
   const log = { warn: (_fields: object, message: string) => void warnings.push(message) };
-  const committer = new Committer({ store: { commit, isLastCommit }, clock, log, mayWrite: () => controls.mayWrite });
+  const counters = new Counters();
+  const committer = new Committer({ store: { commit, isLastCommit }, clock, log, counters, mayWrite: () => controls.mayWrite });
   const send = (id: string) => committer.commit(commitAfter(id, 1));
   const batch = (index: number): Batch => {
     const found = batches[index];
@@ -44,7 +46,7 @@ function setup() {
     return found;
   };
   const repeat = () => (clock.advance(RETRY_DELAY_MS), idle());
-  return { repeat, batches, batch, asked, controls, send, warnings };
+  return { repeat, batches, batch, asked, controls, counters, send, warnings };
 }
 
 test("a commit that finds nothing in flight is written at once, alone", async () => {
@@ -78,7 +80,7 @@ test("a batch has a hundred commits at most", async () => {
 });
 
 test("a lost answer is repeated, and a refusal by one's own first try is recognised as applied", async () => {
-  const { send, batch, repeat, controls, asked } = setup();
+  const { send, batch, repeat, controls, asked, counters } = setup();
   controls.isLastCommit = async () => true;
   const one = send("a");
   await batch(0).fail(lostConnection());
@@ -86,15 +88,17 @@ test("a lost answer is repeated, and a refusal by one's own first try is recogni
   await batch(1).answer([REFUSED]);
   expect(await one).toMatchObject({ kind: "applied" });
   expect(asked).toEqual(["a"]);
+  expect([counters.get("commits_recognised"), counters.get("commits_refused")]).toEqual([1, 0]);
 });
 
 test("a refusal after a lost answer by somebody else's commit stays a refusal", async () => {
-  const { send, batch, repeat } = setup();
+  const { send, batch, repeat, counters } = setup();
   const one = send("a");
   await batch(0).fail(lostConnection());
   await repeat();
   await batch(1).answer([REFUSED]);
   expect(await one).toEqual(REFUSED);
+  expect([counters.get("commits_recognised"), counters.get("commits_refused")]).toEqual([0, 1]);
 });
 
 test("a lost answer whose repetition is applied counts as it says: nothing more is asked", async () => {

@@ -93,16 +93,28 @@ test("is not renewed any more when a renewal was under way at the stop", async (
 });
 
 test.each([
-  { how: "lapsed", renew: async () => false },
-  { how: "could not be renewed", renew: () => Promise.reject(new Error("the server was restarted")) },
-])("a lock that $how is acquired again", async ({ renew }) => {
-  const { keeper, calls, controls, renewal } = setup();
+  { how: "lapsed", renew: async () => false, lost: 1 },
+  { how: "could not be renewed", renew: () => Promise.reject(new Error("the server was restarted")), lost: 0 },
+])("a lock that $how is acquired again, and counted as lost where that is known", async ({ renew, lost }) => {
+  const { keeper, calls, controls, counters, renewal } = setup();
   keeper.start();
   await keeper.hold("ctx_1", ["pg_1"]);
   controls.renew = renew;
   await renewal();
   expect(calls).toEqual(["acquire ctx_1: ctx_1 pg_1", "renew ctx_1: ctx_1 pg_1", "acquire ctx_1: ctx_1 pg_1"]);
+  expect(counters.get("locks_lost")).toBe(lost);
   keeper.stop();
+});
+
+test.each([
+  { released: 2, lost: 0 },
+  { released: 1, lost: 1 },
+])("of two locks $released are given back: $lost checkouts had lost one", async ({ released, lost }) => {
+  const { keeper, controls, counters } = setup();
+  await keeper.hold("ctx_1", ["pg_1"]);
+  controls.release = async () => released;
+  await keeper.release("ctx_1");
+  expect(counters.get("locks_lost")).toBe(lost);
 });
 
 test("a lock that was given back while it was renewed is not acquired again", async () => {
