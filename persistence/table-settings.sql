@@ -1,6 +1,6 @@
 -- What drizzle can't express. Room on each page for the next version of a row: with it, a happy-path
 -- commit is a HOT update, which touches no index.
-ALTER TABLE checkoutd.contexts SET (fillfactor = 60);
+ALTER TABLE checkoutd.contexts SET (fillfactor = 50);
 --> statement-breakpoint
 -- Rows change often and stay few pages: vacuum by a fifth of the default's share.
 ALTER TABLE checkoutd.contexts SET (autovacuum_vacuum_scale_factor = 0.04);
