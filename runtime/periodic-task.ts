@@ -7,7 +7,8 @@ export interface PeriodicTaskDeps {
   readonly log: Pick<Log, "warn">;
   /** From the end of one run to the beginning of the next. */
   readonly pauseMs: number;
-  readonly work: () => Promise<void>;
+  /** "again": there is more to do, and the next run begins at once. */
+  readonly work: () => Promise<"again" | void>;
   /** Logged, with the error, when the work fails. */
   readonly failureMessage: string;
 }
@@ -37,7 +38,7 @@ export class PeriodicTask {
     this.cancelRun = clock.after(delayMs, () => {
       this.current = work()
         .catch((error: unknown) => log.warn({ err: error }, failureMessage))
-        .finally(() => this.schedule(pauseMs));
+        .then((next) => this.schedule(next === "again" ? 0 : pauseMs));
     });
   }
 }

@@ -33,6 +33,8 @@ export interface RecoveryDeps {
 export class Recovery {
   private readonly search: PeriodicTask;
   private sweeps = 0;
+  /** The last sweep found as many as it may claim at once. */
+  private isAgain = false;
   /** Owned and not run at the last look: once may be a claim that is just being taken up. */
   private suspects: ReadonlySet<string> = new Set();
 
@@ -54,30 +56,44 @@ export class Recovery {
     return this.search.stop();
   }
 
-  private async sweep(): Promise<void> {
+  private async sweep(): Promise<"again" | void> {
     const { lease, store } = this.deps;
     if (!lease.isHeld()) return;
-    if (++this.sweeps % RECONCILE_EVERY_SWEEPS === 0) await this.reconcile();
+    if (!this.isAgain && ++this.sweeps % RECONCILE_EVERY_SWEEPS === 0) await this.reconcile();
     const limit = Math.min(CLAIM_MAX, this.deps.room());
-    if (limit > 0) this.adoptAll(await store.claimRunnable(lease.nodeId, limit));
+    const claimed = limit > 0 ? await store.claimRunnable(lease.nodeId, limit) : [];
+    const adopted = this.adoptAll(claimed);
+    // A node that died leaves more than one claim takes. The next one waits until these are in memory, because only then is
+    // it known how much room is left; but no longer than a sweep's pause, because one of them may wait for a lock.
+    this.isAgain = claimed.length === CLAIM_MAX;
+    if (!this.isAgain) return;
+    await this.atMost(SWEEP_MS, adopted);
+    return "again";
   }
 
   private async reconcile(): Promise<void> {
     const owned = await this.deps.store.owned(this.deps.lease.nodeId, OWNED_MAX);
     const idle = owned.filter(({ id }) => !this.deps.isResident(id)).map(({ id }) => id);
-    this.adoptAll(idle.filter((id) => this.suspects.has(id)));
+    void this.adoptAll(idle.filter((id) => this.suspects.has(id)));
     this.suspects = new Set(idle);
-    for (const { id, signals } of owned) if (signals > 0 && this.deps.isResident(id)) this.begin(id, this.deps.notify);
+    for (const { id, signals } of owned) if (signals > 0 && this.deps.isResident(id)) void this.begin(id, this.deps.notify);
   }
 
-  private adoptAll(ids: readonly string[]): void {
-    for (const id of ids) this.begin(id, this.deps.adopt);
+  private adoptAll(ids: readonly string[]): Promise<unknown> {
+    return Promise.all(ids.map((id) => this.begin(id, this.deps.adopt)));
   }
 
-  /** Not waited for: one that waits for a lock must not hold up the search. */
-  private begin(id: string, work: (id: string) => Promise<void>): void {
-    work(id).catch((error: unknown) => {
+  /** Never rejects. */
+  private begin(id: string, work: (id: string) => Promise<void>): Promise<void> {
+    return work(id).catch((error: unknown) => {
       this.deps.log.warn({ executionContextId: id, err: error }, "A checkout could not be taken up; it is tried again");
     });
+  }
+
+  private async atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+    let cancel = (): void => {};
+    const limit = new Promise<void>((resolve) => (cancel = this.deps.clock.after(limitMs, resolve)));
+    await Promise.race([work, limit]);
+    cancel();
   }
 }

@@ -10,7 +10,7 @@ function setup() {
   const clock = new VirtualClock();
   const begunAt: number[] = [];
   const warnings: { readonly fields: object; readonly message: string }[] = [];
-  const controls = { run: async (): Promise<void> => undefined };
+  const controls = { run: async (): Promise<"again" | void> => undefined };
   const began = clock.now();
   const task = new PeriodicTask({
     clock,
@@ -59,6 +59,15 @@ test("the pause counts from the end of a run, so that a slow one is never joined
   expect(begunAt).toEqual([0]);
   await clock.advance(1);
   expect(begunAt).toEqual([0, 11 * PAUSE_MS]);
+});
+
+test("a run that leaves something to do is followed by the next at once", async () => {
+  const { clock, task, begunAt, controls } = setup();
+  let left = 3;
+  controls.run = async () => (--left > 0 ? "again" : undefined);
+  task.start();
+  await clock.advance(PAUSE_MS);
+  expect(begunAt).toEqual([0, 0, 0, PAUSE_MS]);
 });
 
 test("a run that fails is logged with its error, and repeated after the same pause", async () => {

@@ -94,6 +94,59 @@ test("one that can't be taken up holds up neither the others nor the search", as
   expect(claims).toHaveLength(2);
 });
 
+/** What a dead node left, 200 at a time. */
+function orphans(count: number): () => Promise<readonly string[]> {
+  const left = Array.from({ length: count }, (_, n) => `ctx_${n}`);
+  return async () => left.splice(0, 200);
+}
+
+test("claims again at once while one claim does not take all that there is", async () => {
+  const { pass, adopted, claims, controls } = await setup();
+  controls.room = 2_000;
+  controls.runnable = orphans(1_050);
+  // The test's clock lets one claim follow another every 100 ms.
+  await pass(600);
+  expect(adopted).toHaveLength(1_050);
+  expect(claims).toHaveLength(6);
+  await pass(SWEEP_MS - 100);
+  expect(claims).toHaveLength(6);
+});
+
+test("claims no more before what it claimed is taken up, nor without room for it", async () => {
+  const { pass, claims, controls } = await setup();
+  controls.room = 300;
+  controls.runnable = orphans(1_000);
+  let take = (): void => {};
+  const taken = new Promise<undefined>((resolve) => (take = () => resolve(undefined)));
+  controls.adopt = () => taken;
+  await pass(SWEEP_MS - 100);
+  expect(claims).toHaveLength(1);
+  controls.room = 100;
+  take();
+  await pass(200);
+  expect(claims.map(({ limit }) => limit)).toEqual([200, 100]);
+});
+
+test("one of many that waits for a lock holds up the next claim no longer than a sweep's pause", async () => {
+  const { pass, claims, controls } = await setup();
+  controls.room = 2_000;
+  controls.runnable = orphans(1_000);
+  controls.adopt = (id) => (id === "ctx_0" ? new Promise<undefined>(() => {}) : Promise.resolve(undefined));
+  await pass(SWEEP_MS);
+  expect(claims).toHaveLength(1);
+  await pass(SWEEP_MS + 100);
+  expect(claims).toHaveLength(6);
+});
+
+test("a long take-over takes up nothing twice: what is being taken up is no lost claim", async () => {
+  const { pass, adopted, controls } = await setup([{ id: "ctx_0", signals: 0 }]);
+  controls.room = 10_000;
+  controls.runnable = orphans(4_000);
+  // As many claims at once as there are in two looks at what this node owns.
+  await pass(1_500);
+  expect(adopted.filter((id) => id === "ctx_0")).toHaveLength(1);
+});
+
 test("stopping waits for the sweep under way, and none follows", async () => {
   const { pass, claims, controls, recovery } = await setup();
   let answer: (ids: readonly string[]) => void = () => {};
