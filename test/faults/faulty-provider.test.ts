@@ -20,6 +20,7 @@ import type { CheckoutServices } from "../../steps/services.ts";
 import { seededChance, shuffled } from "../support/chance.ts";
 import { DelayedRequests } from "../support/delayed-requests.ts";
 import { FaultyProvider, PROVIDER_FAULTS } from "../support/faulty-provider.ts";
+import type { Lookout } from "../support/lookout.ts";
 import {
   happenings,
   lateRefundTimes,
@@ -79,7 +80,11 @@ onServersFirst("a faulty payment provider", (stage, kind) => {
     );
     const bank = new SimulatedProvider({ database: stage().database, ids, clock });
     say(`${kind}, ${nodes.length} node(s), ${SIZE[kind]} checkouts, ${IN_FLIGHT[kind]} in flight, SEED=${SEED}`);
-    crowd = await letShop({ nodes, bank, chance }, SIZE[kind], IN_FLIGHT[kind], (over) => {
+    const watch = (see: Lookout["see"]) => {
+      const stops = nodes.map(({ orchestrator }) => orchestrator.watch(see));
+      return () => stops.forEach((stop) => stop());
+    };
+    crowd = await letShop({ nodes, watch, bank, chance }, SIZE[kind], IN_FLIGHT[kind], (over) => {
       if (over % PROGRESS_EVERY === 0) say(`  ${over} after ${seconds()}`);
     });
     say(`  the last client was gone after ${seconds()}`);

@@ -1,7 +1,6 @@
 /** A shop that calls the API, and what it wants to buy. */
 import { randomUUID } from "node:crypto";
 import { expect, vi } from "vitest";
-import type { App } from "../../server/app-deps.ts";
 import type { CheckoutBody, PastCheckoutBody } from "../../server/response-schema.ts";
 import { signedDelivery } from "../../server/webhook-signature.ts";
 import type { CheckoutRequest } from "../../steps/request.ts";
@@ -58,7 +57,12 @@ export interface Client {
   reaches(executionContextId: string, status: CheckoutBody["status"]): Promise<CheckoutBody>;
 }
 
-export function clientOf(app: App): Client {
+/** An app, or a service that is reached in some other way. */
+export interface Door {
+  request(path: string, init?: RequestInit): Response | Promise<Response>;
+}
+
+export function clientOf(app: Door): Client {
   const get = async (id: string) => read(await app.request(`${CHECKOUT}/${id}`));
   const post = async (path: string, body: object | string, { key = randomUUID(), token, wait }: Sending = {}) =>
     read(

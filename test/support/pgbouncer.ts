@@ -28,7 +28,7 @@ export async function startPgBouncer(postgres: URL, settings: readonly string[] 
     binary,
     user: unprivilegedUser(),
     readyLine: "process up",
-    stopSignal: "SIGINT",
+    crashSignal: "SIGTERM",
     prepare: (directory, port) => writeFile(join(directory, "pgbouncer.ini"), configuration(postgres, port, settings)),
     args: (directory) => [join(directory, "pgbouncer.ini")],
     url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,

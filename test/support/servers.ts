@@ -30,7 +30,7 @@ export interface TestServer {
   readonly directory: string;
   /** It stands still until SIGCONT, when this resolves: a signal is delivered some time after it was sent. */
   pause(): Promise<void>;
-  /** At once, as a crash would; its data stays. Safe twice. */
+  /** At once, as a crash would, Postgres by an immediate shutdown; its data stays. Safe twice. */
   kill(): Promise<void>;
   /** Removes its data as well. Safe twice. */
   stop(): Promise<void>;
@@ -66,7 +66,8 @@ export interface Plan {
   readonly binary: string;
   readonly user: ServerUser | null;
   readonly readyLine: string;
-  readonly stopSignal: NodeJS.Signals;
+  /** Ends it at once; what it had in hand it finds by itself at its next start. */
+  readonly crashSignal: NodeJS.Signals;
   prepare?(directory: string, port: number): Promise<void>;
   args(directory: string, port: number): readonly string[];
   url(port: number): string;
@@ -89,8 +90,8 @@ function postgresPlan(): Plan | null {
     binary,
     user,
     readyLine: "database system is ready to accept connections",
-    // Immediate shutdown: nothing in it is wanted any more.
-    stopSignal: "SIGQUIT",
+    // Immediate shutdown: no transaction is ended and nothing is written any more, but its children don't stay behind.
+    crashSignal: "SIGQUIT",
     async prepare(directory) {
       const args = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"];
       await promisify(execFile)(initdb, [...args, "-D", join(directory, "data")], { cwd: directory, ...user });
@@ -113,7 +114,7 @@ function redisPlan(): Plan | null {
     binary,
     user: null,
     readyLine: "Ready to accept connections",
-    stopSignal: "SIGKILL",
+    crashSignal: "SIGKILL",
     args: (directory, port) => [
       "--port",
       String(port),
@@ -137,7 +138,7 @@ function natsPlan(): Plan | null {
     binary,
     user: null,
     readyLine: "Server is ready",
-    stopSignal: "SIGKILL",
+    crashSignal: "SIGKILL",
     args: (directory, port) => ["-js", "-a", "127.0.0.1", "-p", String(port), "-sd", directory],
     url: (port) => `nats://127.0.0.1:${port}`,
   };
@@ -147,10 +148,10 @@ async function start(plan: Plan, port: number, { directory: known, args = [] }: 
   const directory = known ?? (await mkdtemp(join(tmpdir(), "checkoutd-test-")));
   let child: ChildProcess | undefined;
   const kill = async () => {
-    if (child !== undefined) await end(child, "SIGKILL");
+    if (child !== undefined) await end(child, plan.crashSignal);
   };
   const stop = async () => {
-    if (child !== undefined) await end(child, plan.stopSignal);
+    await kill();
     await rm(directory, { recursive: true, force: true });
   };
   try {
@@ -165,7 +166,8 @@ async function start(plan: Plan, port: number, { directory: known, args = [] }: 
     const pid = spawned.pid ?? 0;
     return { url: plan.url(port), port, pid, directory, pause: () => pause(pid), kill, stop };
   } catch (error) {
-    await stop();
+    // What was there before is not ours to remove.
+    await (known === undefined ? stop() : kill());
     throw error;
   }
 }

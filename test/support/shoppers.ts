@@ -13,11 +13,17 @@ import type { Service } from "./service.ts";
 
 export interface Shop {
   /** Their feature flags are `hastyFlags`. */
-  readonly nodes: readonly Service[];
+  readonly nodes: readonly ShopNode[];
+  /** Every transition of every node from now on; returns how to stop. */
+  readonly watch: (see: Lookout["see"]) => () => void;
+  /** Resolves when the shopper of that number, from 0, comes. Default: as soon as one before it has gone. */
+  readonly arrival?: (number: number) => Promise<void>;
   /** The provider itself: takes money without telling us. */
   readonly bank: SimulatedProvider;
   readonly chance: Chance;
 }
+
+type ShopNode = Client & Pick<Service, "rows">;
 
 export interface Crowd {
   /** Stories by name: how many were played. */
@@ -59,8 +65,20 @@ export const hastyFlags: FeatureFlags = {
   },
 };
 
+/** The same as a file of flags, for processes. */
+export const HASTY_FLAG_FILE = {
+  flags: {
+    payment_deadline_ms: {
+      state: "ENABLED",
+      variants: { configured: 0, hasty: HASTY_DEADLINE_MS },
+      defaultVariant: "configured",
+      targeting: { if: [{ starts_with: [{ var: "userId" }, HASTY] }, "hasty"] },
+    },
+  },
+};
+
 /** More than a checkout needs on a machine that does a hundred at once. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
 const REPEATS_MAX = 50;
 const AMOUNT = 249_900;
 
@@ -72,7 +90,7 @@ export async function letShop(
   onProgress: (over: number) => void = () => {},
 ): Promise<Crowd> {
   const lookout = new Lookout();
-  const stops = shop.nodes.map((node) => node.orchestrator.watch(lookout.see));
+  const stopWatching = shop.watch(lookout.see);
   const names = Object.keys(STORIES) as StoryName[];
   const draw = dealer(
     names.flatMap((name) => Array<StoryName>(CARDS_OF[name]).fill(name)),
@@ -85,6 +103,7 @@ export async function letShop(
   let over = 0;
   const shopOne = async () => {
     const number = begun++;
+    await shop.arrival?.(number);
     const name = draw();
     const variant = played.get(name) ?? 0;
     played.set(name, variant + 1);
@@ -96,7 +115,7 @@ export async function letShop(
     while (begun < count) await shopOne();
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
-  for (const stop of stops) stop();
+  stopWatching();
   return { played, answers, surprises };
 }
 
@@ -279,7 +298,7 @@ class Shopper {
   }
 
   /** As a client does that may not give up: a 503 says that the request is kept, and the same one joins it. */
-  async #ask(request: (node: Service) => Promise<Answer>, isImpatient = false): Promise<Answer> {
+  async #ask(request: (node: ShopNode) => Promise<Answer>, isImpatient = false): Promise<Answer> {
     for (let tries = 1; ; tries++) {
       const answer = await request(this.#node());
       if (answer.status === 503 && !isImpatient && tries < REPEATS_MAX) continue;
@@ -290,7 +309,7 @@ class Shopper {
     }
   }
 
-  #node(): Service {
+  #node(): ShopNode {
     const { nodes, chance } = this.shop;
     const node = nodes[Math.floor(chance() * nodes.length)];
     if (node === undefined) throw new Error("A shop has at least one node.");
