@@ -21,6 +21,11 @@ export interface ConnectionOptions {
 
 /** Statement texts kept prepared on a connection; further ones are planned each time, so a server's memory stays bounded. */
 const PREPARED_MAX = 300;
+/**
+ * Of a process that stands still inside a transaction. It keeps rows locked that whoever takes its work over needs; half a
+ * node's lease, so that they are free by then.
+ */
+const IDLE_IN_TRANSACTION_MAX_MS = 5_000;
 const RECONNECT_BACKOFF_SECONDS = 0.1;
 
 export type RowMode = "objects" | "arrays";
@@ -103,7 +108,7 @@ export class PostgresConnection {
 }
 
 function sessionSettings({ statementTimeoutMs }: ConnectionOptions) {
-  return { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: statementTimeoutMs };
+  return { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MAX_MS };
 }
 
 /** PgBouncer says so to whoever asks for more than a pooled session can have. */
