@@ -48,7 +48,8 @@ describeOn("postgres", "a node", (postgresUrl) => {
       const delays = await Promise.all(
         orphans.map(async (orphan) => (await nextEntry(orphan.id, struckAt + DELIVERY_MS)) - struckAt),
       );
-      const [first = 0, last = 0] = [Math.min(...delays), Math.max(...delays)];
+      const first = Math.min(...delays);
+      const last = Math.max(...delays);
       process.stdout.write(`  ${delays.length} checkouts of a node that was ${what} went on after ${first} to ${last} ms\n`);
       expect(last).toBeLessThanOrEqual(LEASE_TTL_MS + GRACE_MS);
       // Not at once either: its lease protects a node that only stands still.
