@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Alone: they watch how long something takes. */
-const QUIET = ["test/faults/faulty-provider.test.ts", "test/messaging/relay-throughput.test.ts"];
+const QUIET = ["test/chaos/takeover.test.ts", "test/faults/faulty-provider.test.ts", "test/messaging/relay-throughput.test.ts"];
 
 /** Twice the two cores that they are meant for: half of a run waits for servers, processes and timers. */
 const WORKERS = 4;
@@ -10,6 +10,7 @@ const WORKERS = 4;
 /** What takes longest begins first, so that no worker ends with it while the other has nothing left. */
 const LONGEST = [
   "test/simulation/simulation.test.ts",
+  "test/chaos/chaos.test.ts",
   "test/paths/tours.test.ts",
   "test/service/rollback-table.test.ts",
   "test/service/payment-threads.test.ts",
