@@ -12,8 +12,8 @@ import { summaryOf, tableOf } from "./report.ts";
 const USAGE = `Usage: npm run chaos -- [--seed S] [--seconds N] [--checkouts N] [--short] [--without GUARD] [--json] [--write]
   --seed       of what is drawn: stories, faults, their moments and their victims (default: another one each time).
                What processes make of it is not repeated.
-  --seconds    about how long on an idle machine (default 60); every further minute has all checkouts and faults once more
-  --checkouts  how many (default 1000 a minute); faults strike as shoppers go, so fewer are struck as often
+  --seconds    rounds are meant for 60 each (default 60), and take longer on a busy machine; each has all checkouts and faults
+  --checkouts  how many (default 1000 a round); faults strike as shoppers go, so fewer are struck as often
   --short      a few of each fault, and 60 checkouts: what the tests do
   --without    takes a guard out of the product first, by part of its name in test/removals/removals.ts, e.g. "the fence"
   --json       the report as JSON instead of a table
