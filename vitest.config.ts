@@ -2,7 +2,12 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Alone: they watch how long something takes. */
-const QUIET = ["test/chaos/takeover.test.ts", "test/faults/faulty-provider.test.ts", "test/messaging/relay-throughput.test.ts"];
+const QUIET = [
+  "test/chaos/takeover.test.ts",
+  "test/faults/faulty-provider.test.ts",
+  "test/measure/*.test.ts",
+  "test/messaging/relay-throughput.test.ts",
+];
 
 /** Twice the two cores that they are meant for: half of a run waits for servers, processes and timers. */
 const WORKERS = 4;
