@@ -149,7 +149,7 @@ const PLAIN_STATEMENT = `${accept(COMMON_COLUMNS)}, applied as (
  *              keeps the update HOT for the happy path that shares the batch.
  * 6. journaled
  * 7. published outbox rows. event_seq counts on from the checkout's row; type_seq from the rows there are, which
- *              nobody else can add while the checkout's row is locked.
+ *              nobody else can add while the checkout's row is locked, and from those that retention removed.
  * 8. checkpointed, answered, freed, completed: one row each, owned by a checkout that is locked already.
  * With payment parts: the PCRs that are learned come before \`applied\`, the money after it. See payment-parts.ts.
  */
@@ -172,11 +172,12 @@ const fullStatement = (payment: PaymentParts) => `${accept(COMMON_COLUMNS + RARE
     finished_at = case when i.finishes then coalesce(c.finished_at, now()) else c.finished_at end
   from accepted i left join consumed_count n on n.id = i.id${payment.from}
   where c.id = i.id and c.seq = i.expected_seq and c.fence = i.fence
-  returning c.id, c.seq, c.event_seq, c.cart_id, c.cart_version, c.signals - c.consumed as waiting
+  returning c.id, c.seq, c.event_seq, c.type_seqs, c.cart_id, c.cart_version, c.signals - c.consumed as waiting
 )${JOURNAL}, published as (
   insert into checkoutd.outbox (context_id, event_seq, type, type_seq, data, committed_at)
   select a.id, a.event_seq - jsonb_array_length(i.events) + e.place, e.event->>'type',
-    (select coalesce(max(o.type_seq), 0) from checkoutd.outbox o where o.context_id = a.id and o.type = e.event->>'type')
+    (select greatest(max(o.type_seq), (a.type_seqs->>(e.event->>'type'))::int, 0)
+      from checkoutd.outbox o where o.context_id = a.id and o.type = e.event->>'type')
       + row_number() over (partition by a.id, e.event->>'type' order by e.place),
     e.event->'data', now()
   from applied a join input i on i.id = a.id cross join lateral jsonb_array_elements(i.events) with ordinality as e(event, place)

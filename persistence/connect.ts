@@ -22,3 +22,8 @@ export interface Database {
   /** Safe twice. */
   close(): Promise<void>;
 }
+
+/** Of a raw statement inside a transaction: an array on postgres.js, an object with `rows` on PGlite. */
+export function rowsOf<Row>(result: unknown): Row[] {
+  return (Array.isArray(result) ? result : (result as { rows: Row[] }).rows) as Row[];
+}

@@ -1,7 +1,7 @@
 /** The birth of a checkout: the claim of the key, the cart, the context and its first entry, in one transaction. */
 import { sql, type SQL } from "drizzle-orm";
 import { TransientError } from "../machines/errors.ts";
-import type { Database, Orm } from "./connect.ts";
+import { rowsOf, type Database, type Orm } from "./connect.ts";
 import type { CreateResult, IdempotencyClaim, NewCheckout } from "./store.ts";
 
 export type CartConflict = Exclude<CreateResult, { kind: "created" | "exists" }>;
@@ -126,9 +126,4 @@ function insertCheckout(checkout: NewCheckout): SQL {
     insert into checkoutd.journal (context_id, seq, at, event, from_state, to_state, context_hash)
     values (${checkout.id}, ${entry.seq}, to_timestamp(${entry.at}::double precision / 1000),
       ${JSON.stringify(entry.event)}::text::jsonb, ${entry.from}, ${entry.to}, ${entry.contextHash})`;
-}
-
-/** Drizzle's raw results differ by driver: an array on postgres.js, an object with `rows` on PGlite. */
-function rowsOf<Row>(result: unknown): Row[] {
-  return (Array.isArray(result) ? result : (result as { rows: Row[] }).rows) as Row[];
 }

@@ -63,6 +63,10 @@ export const contexts = checkoutd.table(
     createdAt: instant("created_at").notNull().defaultNow(),
     updatedAt: instant("updated_at").notNull().defaultNow(),
     finishedAt: instant("finished_at"),
+    /** Of the events that retention removed, the last number of each type: the next ones count on from it. Null = none was removed. */
+    typeSeqs: jsonb("type_seqs").$type<Readonly<Record<string, number>>>(),
+    /** `signals` when retention came by. Another number: something arrived since, which is removed in its turn. */
+    retainedSignals: integer("retained_signals"),
   },
   (table) => [
     index("contexts_owner")
@@ -73,6 +77,10 @@ export const contexts = checkoutd.table(
       .where(sql`${table.wakeAt} is not null`),
     index("contexts_user").on(table.userId),
     index("contexts_created_at").on(table.createdAt),
+    // The oldest first, without those that retention has been at. What its condition reads is in an index as it is.
+    index("contexts_removable")
+      .on(table.finishedAt, table.id)
+      .where(sql`${table.finishedAt} is not null and ${table.signals} is distinct from ${table.retainedSignals}`),
     // Exactly those that nobody owns and that have something to do besides a timer: short, whatever waits for payment.
     index("contexts_runnable")
       .on(table.id)
@@ -99,7 +107,7 @@ export const journal = checkoutd.table(
   (table) => [primaryKey({ columns: [table.contextId, table.seq] })],
 );
 
-/** Checkpoints of the log: XState's own persisted snapshot, the newest one per checkout. */
+/** Checkpoints of the log: XState's own persisted snapshot, the newest one per checkout. Retention removes the log before it. */
 export const snapshots = checkoutd.table("snapshots", {
   contextId: text("context_id").primaryKey(),
   seq: integer("seq").notNull(),
@@ -217,6 +225,10 @@ export const inbox = checkoutd.table(
     index("inbox_pcr")
       .on(table.pcrId)
       .where(sql`${table.consumedSeq} is null and ${table.pcrId} is not null`),
+    // For retention: what it removes with a checkout.
+    index("inbox_consumed")
+      .on(sql`coalesce(${table.contextId}, ${table.pcrId})`)
+      .where(sql`${table.consumedSeq} is not null`),
     check("inbox_finds_one_way", sql`${table.contextId} is null or ${table.pcrId} is null`),
   ],
 );

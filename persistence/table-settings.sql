@@ -23,11 +23,13 @@ COMMENT ON COLUMN checkoutd.contexts.claims_without_progress IS 'Raised by claim
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.contexts.parked_reason IS 'Written by park and by the sixth claim without progress; cleared by an operator.';
 --> statement-breakpoint
-COMMENT ON TABLE checkoutd.journal IS 'Append-only. Written by create and by the owner''s commits.';
+COMMENT ON COLUMN checkoutd.contexts.type_seqs IS 'Written by retention, with retained_signals.';
+--> statement-breakpoint
+COMMENT ON TABLE checkoutd.journal IS 'Append-only. Written by create and by the owner''s commits; what comes before the checkpoint of a finished checkout is removed by retention.';
 --> statement-breakpoint
 COMMENT ON TABLE checkoutd.snapshots IS 'Written by create, by the owner''s commits that are checkpoints, and by passivation.';
 --> statement-breakpoint
-COMMENT ON TABLE checkoutd.requests IS 'Personal data. Written by create; erased on demand.';
+COMMENT ON TABLE checkoutd.requests IS 'Personal data. Written by create; removed by retention and by erasure.';
 --> statement-breakpoint
 COMMENT ON COLUMN checkoutd.idempotency_keys.answer_body IS 'Written once, by the commit that first waits for payment or ends.';
 --> statement-breakpoint

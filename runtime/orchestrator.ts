@@ -39,8 +39,8 @@ export interface CheckoutOrchestrator {
    */
   initiate(command: InitiateCommand): Promise<InitiateResult>;
   view(executionContextId: string): Promise<StoredView | null>;
-  /** As it was after that entry of its journal; null = there is no such entry. */
-  viewAt(executionContextId: string, seq: number): Promise<PastView | null>;
+  /** As it was after that entry of its journal; null = there is no such entry; "removed" = by retention. */
+  viewAt(executionContextId: string, seq: number): Promise<PastView | "removed" | null>;
   history(executionContextId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
   list(limit: number): Promise<readonly CheckoutSummary[]>;
   /** Its events, in order, and what became of each on its way to the bus. */
@@ -201,7 +201,7 @@ export class Orchestrator implements CheckoutOrchestrator {
     return this.storedViews.of(executionContextId);
   }
 
-  viewAt(executionContextId: string, seq: number): Promise<PastView | null> {
+  viewAt(executionContextId: string, seq: number): Promise<PastView | "removed" | null> {
     return this.storedViews.at(executionContextId, seq);
   }
 

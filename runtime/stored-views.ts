@@ -44,18 +44,33 @@ export class StoredViews {
     return { caller, userId, createdAt, parkedReason, view: this.#viewOf(stored) };
   }
 
-  /** Null: its journal has no such entry. InvariantError where the fold does not arrive where the journal says it did. */
-  async at(executionContextId: string, seq: number): Promise<PastView | null> {
+  /**
+   * Null: its journal has no such entry. "removed": it had, and retention removed what leads there. InvariantError where the
+   * fold does not arrive where the journal says it did.
+   */
+  async at(executionContextId: string, seq: number): Promise<PastView | "removed" | null> {
     const { machine, store } = this.deps;
     const entries: JournalEntry[] = [];
     for (let page = 1; page > 0 && entries.length < seq;) {
       const read = await store.history(executionContextId, entries.length, Math.min(PAGE_SIZE, seq - entries.length));
       page = read.length;
+      if (entries.length === 0 && read[0] !== undefined && read[0].seq > 1) return this.#sinceCheckpoint(executionContextId, seq);
       entries.push(...read);
     }
     const entry = entries.at(-1);
     if (entry?.seq !== seq) return null;
     return { entry, view: viewOf(relive(machine, executionContextId, entries).snapshot, seq) };
+  }
+
+  /** Of a journal without its beginning: what can still be told is what follows from the checkpoint. */
+  async #sinceCheckpoint(executionContextId: string, seq: number): Promise<PastView | "removed" | null> {
+    const { machine, store } = this.deps;
+    const stored = await store.load(executionContextId);
+    if (stored === null || seq > stored.seq) return null;
+    const entries = stored.entries.filter((one) => one.seq <= seq);
+    const entry = entries.at(-1);
+    if (entry === undefined) return "removed";
+    return { entry, view: viewOf(revive(machine, { ...stored, seq, entries }).snapshot, seq) };
   }
 
   #viewOf(stored: StoredCheckout): CheckoutView {

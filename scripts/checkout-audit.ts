@@ -33,7 +33,7 @@ export async function auditCheckout(database: Database, id: string, expected: Ou
   demand(evidence.row.status === expected, `it is ${evidence.row.status}`);
   await auditParticipants(database, id, expected, demand);
   await auditAttempts(database, id, demand);
-  await auditClaims(database, id, demand);
+  await auditClaims(database, id, evidence.removed !== null, demand);
   const money = totalsOf(evidence.books);
   await auditPaymentRecords(database, id, money, demand);
   const orders = await all<{ status: string }>(database, "checkout_orders", "status", id);
@@ -101,11 +101,12 @@ async function auditPaymentRecords(database: Database, id: string, money: Provid
   for (const { id: refund, accepted, failed } of refunds) demand(accepted || failed, `the refund ${refund} was not accepted`);
 }
 
-async function auditClaims(database: Database, id: string, demand: Demand): Promise<void> {
+async function auditClaims(database: Database, id: string, isTombstone: boolean, demand: Demand): Promise<void> {
   demand((await all(database, "live_carts", "cart_id", id)).length === 0, "it still holds its cart");
   demand((await all(database, "live_payment_groups", "payment_group_id", id)).length === 0, "it still holds payment groups");
   const answers = await all<{ answer_status: number | null }>(database, "idempotency_keys", "answer_status", id);
-  demand(answers.length === 1 && answers[0]?.answer_status !== null, "its answer is not stored");
+  const isStored = answers.length === 1 && answers[0]?.answer_status !== null;
+  demand(isTombstone ? answers.length === 0 : isStored, "its answer is not stored");
 }
 
 /** Table and columns are ours, never input. */

@@ -9,8 +9,15 @@ import type { Config } from "../server/config.ts";
 
 export class NoDatabaseError extends Error {}
 
+type Place = Pick<Config, "databaseUrl" | "dataDir">;
+
+/** What `--data DIR` says goes before the environment. */
+export function placeOf(config: Place, dataDir: string | null): Place {
+  return dataDir === null ? config : { databaseUrl: null, dataDir };
+}
+
 /** Throws where there is none, or one of another build. The caller closes it. */
-export async function openExisting({ databaseUrl, dataDir }: Pick<Config, "databaseUrl" | "dataDir">): Promise<Database> {
+export async function openExisting({ databaseUrl, dataDir }: Place): Promise<Database> {
   if (databaseUrl === null && !existsSync(join(dataDir, "postgres", "PG_VERSION"))) {
     throw new NoDatabaseError(
       `There is no database in ${dataDir}. Name the one that the service has as DATA_DIR or DATABASE_URL.`,

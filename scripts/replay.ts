@@ -2,6 +2,7 @@
 import { connectNats, type NatsLink } from "../messaging/nats-connection.ts";
 import { NatsBus } from "../messaging/nats-bus.ts";
 import { EVENT_SOURCE } from "../messaging/subjects.ts";
+import type { Database } from "../persistence/connect.ts";
 import type { PublishedEvent } from "../persistence/store.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { toCloudEvent } from "../runtime/publication.ts";
@@ -21,8 +22,13 @@ async function run(given: ReplayArguments): Promise<number> {
     const link = await openLink(config);
     try {
       const count = await replay(new NatsBus(link), pagesOf(new SqlStore(database), given));
+      const lost = given.kind === "since" ? await countTombstones(database, given.since) : 0;
+      if (lost > 0) process.stderr.write(`Events of ${lost} checkouts that ended since then were removed by retention.\n`);
       if (count > 0 || given.kind === "since") return EXIT.fine;
-      process.stderr.write(`${given.executionContextId} has no event that was published.\n`);
+      const reason = (await hasTombstone(database, given.executionContextId))
+        ? "none any more: retention removed what was published"
+        : "no event that was published";
+      process.stderr.write(`${given.executionContextId} has ${reason}.\n`);
       return EXIT.found;
     } finally {
       await link.close();
@@ -30,6 +36,20 @@ async function run(given: ReplayArguments): Promise<number> {
   } finally {
     await database.close();
   }
+}
+
+async function hasTombstone(database: Database, id: string): Promise<boolean> {
+  const found = await database.rows("select from checkoutd.contexts where id = $1 and type_seqs is not null", [id]);
+  return found.length > 0;
+}
+
+/** What a replay since then can't have, as far as tombstones tell; a checkout that was never asked to pay left none. */
+async function countTombstones(database: Database, since: number): Promise<number> {
+  const [counted] = await database.rows<{ count: number }>(
+    "select count(*)::int as count from checkoutd.contexts where type_seqs is not null and finished_at >= to_timestamp($1::double precision / 1000)",
+    [since],
+  );
+  return counted?.count ?? 0;
 }
 
 function openLink({ natsUrl, natsReplicas: replicas }: Config): Promise<NatsLink> {

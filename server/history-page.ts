@@ -2,6 +2,8 @@
 import type { Violation } from "../machines/errors.ts";
 import type { JournalEntry } from "../persistence/store.ts";
 import { rfc3339 } from "./checkout-body.ts";
+import { historyPageLink } from "./links.ts";
+import { problem, type Problem } from "./problems.ts";
 import type { HistoryEntryBody } from "./response-schema.ts";
 
 const LIMIT_DEFAULT = 100;
@@ -9,9 +11,13 @@ const HISTORY_LIMIT_MAX = 500;
 /** The database's integer. */
 const SEQ_MAX = 2_147_483_647;
 
+interface Page {
+  readonly after: number;
+  readonly limit: number;
+}
+
 export type PageQuery =
-  | { readonly kind: "page"; readonly after: number; readonly limit: number }
-  | { readonly kind: "violations"; readonly violations: readonly Violation[] };
+  ({ readonly kind: "page" } & Page) | { readonly kind: "violations"; readonly violations: readonly Violation[] };
 
 export function pageQuery(after: string | undefined, limit: string | undefined): PageQuery {
   const afterSeq = integerWithin(after ?? "0", 0, SEQ_MAX);
@@ -37,6 +43,19 @@ export function resumeAfter(lastEventId: string | undefined): number {
 /** Which entry of a journal is asked for; null = none can be. */
 export function seqQuery(seq: string | undefined): number | null {
   return integerWithin(seq ?? "", 1, SEQ_MAX);
+}
+
+/** A journal has no gaps: where entries are missing before its first one, retention removed them. */
+export function removedBefore(id: string, page: Page, first: JournalEntry | undefined): Problem | null {
+  if (first === undefined || first.seq === page.after + 1) return null;
+  const detail = `The entries before ${first.seq} were removed after their time of retention. Follow \`next\` for those that are kept.`;
+  const next = historyPageLink(id, first.seq - 1, page.limit);
+  return problem("REMOVED_BY_RETENTION", detail, { executionContextId: id, next });
+}
+
+export function removedEntry(id: string): Problem {
+  const detail = "What led to this entry was removed after its time of retention. Ask for the checkout as it is now.";
+  return problem("REMOVED_BY_RETENTION", detail, { executionContextId: id });
 }
 
 function integerWithin(text: string, min: number, max: number): number | null {

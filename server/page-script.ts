@@ -18,7 +18,18 @@ async function request(path, signal) {
   byId("checkouts").hidden = response.status === 401;
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  throw new Error(problem.detail ?? "The service answered " + response.status + ".");
+  const error = new Error(problem.detail ?? "The service answered " + response.status + ".");
+  throw Object.assign(error, { next: response.status === 410 ? problem.next : undefined });
+}
+
+// Of an old checkout the first entries are gone; the answer says where the others begin.
+async function historyPage(path) {
+  try {
+    return await (await request(path)).json();
+  } catch (error) {
+    if (error.next === undefined) throw error;
+    return { entries: [], next: error.next };
+  }
 }
 
 function showError(message) {
@@ -82,7 +93,7 @@ async function refreshJournal() {
   try {
     let next = CHECKOUTS + "/" + encodeURIComponent(current.id) + "/history?after=" + current.lastSeq + "&limit=500";
     while (next !== null && current === journal) {
-      const page = await (await request(next)).json();
+      const page = await historyPage(next);
       if (current !== journal) return;
       for (const entry of page.entries) {
         const row = element("tr", null);

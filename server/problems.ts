@@ -19,6 +19,7 @@ export const PROBLEM_KINDS = {
   FORBIDDEN: { status: 403, class: "VALIDATION", title: "This caller is not served" },
   NOT_FOUND: { status: 404, class: "VALIDATION", title: "Not found" },
   METHOD_NOT_ALLOWED: { status: 405, class: "VALIDATION", title: "Method not allowed" },
+  REMOVED_BY_RETENTION: { status: 410, class: "TERMINAL", title: "Removed after its time of retention" },
   PAYLOAD_TOO_LARGE: { status: 413, class: "VALIDATION", title: "The body is too large" },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, class: "VALIDATION", title: "Unsupported media type" },
   CHECKOUT_IN_PROGRESS: { status: 409, class: "CONFLICT", title: "This cart is being checked out" },

@@ -204,7 +204,9 @@ CREATE TABLE "checkoutd"."contexts" (
 	"claims_without_progress" integer DEFAULT 0 NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"finished_at" timestamp with time zone
+	"finished_at" timestamp with time zone,
+	"type_seqs" jsonb,
+	"retained_signals" integer
 );
 --> statement-breakpoint
 CREATE TABLE "checkoutd"."idempotency_keys" (
@@ -443,10 +445,12 @@ CREATE INDEX "contexts_owner" ON "checkoutd"."contexts" USING btree ("owner") WH
 CREATE INDEX "contexts_wake_at" ON "checkoutd"."contexts" USING btree ("wake_at") WHERE "checkoutd"."contexts"."wake_at" is not null;--> statement-breakpoint
 CREATE INDEX "contexts_user" ON "checkoutd"."contexts" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "contexts_created_at" ON "checkoutd"."contexts" USING btree ("created_at");--> statement-breakpoint
+CREATE INDEX "contexts_removable" ON "checkoutd"."contexts" USING btree ("finished_at","id") WHERE "checkoutd"."contexts"."finished_at" is not null and "checkoutd"."contexts"."signals" is distinct from "checkoutd"."contexts"."retained_signals";--> statement-breakpoint
 CREATE INDEX "contexts_runnable" ON "checkoutd"."contexts" USING btree ("id") WHERE "checkoutd"."contexts"."owner" is null and "checkoutd"."contexts"."parked_reason" is null and ("checkoutd"."contexts"."signals" > "checkoutd"."contexts"."consumed" or ("checkoutd"."contexts"."finished_at" is null and "checkoutd"."contexts"."wake_at" is null));--> statement-breakpoint
 CREATE UNIQUE INDEX "idempotency_keys_context" ON "checkoutd"."idempotency_keys" USING btree ("context_id");--> statement-breakpoint
 CREATE INDEX "inbox_context" ON "checkoutd"."inbox" USING btree ("context_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."context_id" is not null;--> statement-breakpoint
 CREATE INDEX "inbox_pcr" ON "checkoutd"."inbox" USING btree ("pcr_id") WHERE "checkoutd"."inbox"."consumed_seq" is null and "checkoutd"."inbox"."pcr_id" is not null;--> statement-breakpoint
+CREATE INDEX "inbox_consumed" ON "checkoutd"."inbox" USING btree (coalesce("context_id", "pcr_id")) WHERE "checkoutd"."inbox"."consumed_seq" is not null;--> statement-breakpoint
 CREATE INDEX "live_payment_groups_context" ON "checkoutd"."live_payment_groups" USING btree ("context_id");--> statement-breakpoint
 CREATE INDEX "outbox_pending" ON "checkoutd"."outbox" USING btree ("shard","committed_at") WHERE "checkoutd"."outbox"."acknowledged_at" is null;--> statement-breakpoint
 CREATE INDEX "outbox_waiting" ON "checkoutd"."outbox" USING btree ("context_id") WHERE "checkoutd"."outbox"."acknowledged_at" is null and ("checkoutd"."outbox"."parked_reason" is not null or "checkoutd"."outbox"."retry_at" is not null);--> statement-breakpoint

@@ -40,9 +40,16 @@ export function publicationBreaches(outbox: readonly PublishedEvent[]): readonly
 }
 
 const tellsItsEnd: EventCheck = (evidence) => {
-  const { outbox } = evidence;
-  const count = (type: string) => outbox.filter((event) => event.type === type).length;
-  const isConfirmed = isCompleted(evidence);
+  const count = (type: string) => evidence.outbox.filter((event) => event.type === type).length;
+  return endBreaches(isCompleted(evidence), isRevertedByHand(evidence.outbox), count);
+};
+
+/** `count`: how often an event of this type was told. */
+export function endBreaches(
+  isConfirmed: boolean,
+  hasRevertedByHand: boolean,
+  count: (type: string) => number,
+): readonly string[] {
   const updates = count("line_items_updated");
   const expected = {
     checkout_initiated: 1,
@@ -51,11 +58,11 @@ const tellsItsEnd: EventCheck = (evidence) => {
     line_items_confirmed: isConfirmed ? 1 : 0,
     line_items_updated: isConfirmed ? 1 : updates,
     // An operator who took care of it by hand told whoever had to know.
-    line_items_reverted: isConfirmed || isRevertedByHand(outbox) ? 0 : updates,
+    line_items_reverted: isConfirmed || hasRevertedByHand ? 0 : updates,
   };
   const wrong = Object.entries(expected).filter(([type, times]) => count(type) !== times);
   return wrong.map(([type, times]) => `I14: ${type} was told ${count(type)} times instead of ${times}`);
-};
+}
 
 /**
  * Each refund that stands is told once. One that failed later was perhaps never told: its failure may overtake the

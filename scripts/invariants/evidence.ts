@@ -7,9 +7,11 @@ export interface Evidence {
   readonly row: EvidenceRow;
   /** The newest one; null = nobody looked. */
   readonly checkpoint: (Checkpoint & { readonly seq: number }) | null;
-  /** From the first entry on. */
+  /** From the first entry on; of a tombstone from that of a checkpoint. */
   readonly journal: readonly JournalEntry[];
   readonly outbox: readonly PublishedEvent[];
+  /** Of a tombstone: how many events of each type retention removed. Null = it has been nowhere near. */
+  readonly removed: Readonly<Record<string, number>> | null;
   readonly ledger: readonly LedgerEntry[];
   readonly unconsumed: readonly InboxEvent[];
   /** Null: no payment was ever requested. */

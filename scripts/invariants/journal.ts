@@ -64,14 +64,10 @@ const isAtRest: JournalCheck = ({ row, journal, unconsumed }) => {
 
 const holdsNothing: JournalCheck = ({ holds }) => breach(holds.length > 0, `I18: it ended, and still holds ${holds.join()}`);
 
-export const JOURNAL_CHECKS: readonly JournalCheck[] = [
-  entersOneEnd,
-  passesItsPivotOnlyToComplete,
-  undoesInReverse,
-  isGapless,
-  isAtRest,
-  holdsNothing,
-];
+export const JOURNAL_CHECKS: readonly JournalCheck[] = [entersOneEnd, passesItsPivotOnlyToComplete, undoesInReverse, isGapless];
+
+/** Of its last entry and its row alone. */
+export const REST_CHECKS: readonly JournalCheck[] = [isAtRest, holdsNothing];
 
 function isEnd(path: JournalEntry["from"]): boolean {
   return path !== null && /^(COMPLETED|ROLLEDBACK)\b/.test(path);

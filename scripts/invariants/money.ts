@@ -11,11 +11,17 @@ const NO_BOOKS: ProviderBooks = { amount: 0, currency: "", captures: [], refunds
 
 /** The first capture that pays, by whichever door it was heard of, is the one that stays: whole, and alone. */
 const keepsThePayer: MoneyCheck = (evidence) => {
+  const { books, journal } = evidence;
+  const pays = ({ amount, currency }: Capture) => amount === books?.amount && currency === books.currency;
+  return keeps(evidence, journal.flatMap(({ event }) => heardCaptures(event)).find(pays));
+};
+
+/** It completed: what is held is this capture, whole, and alone. */
+export function keeps(evidence: Pick<Evidence, "row" | "books" | "ledger">, payer: Capture | undefined): readonly string[] {
   if (!isCompleted(evidence)) return [];
-  const { books, journal, ledger } = evidence;
+  const { books, ledger } = evidence;
   if (books === null) return ["I3: it completed, and no payment was requested"];
   const pays = ({ amount, currency }: Capture) => amount === books.amount && currency === books.currency;
-  const payer = journal.flatMap(({ event }) => heardCaptures(event)).find(pays);
   const held = heldOf(books, ledger).filter(({ amount }) => amount > 0);
   const isHeldAlone = held.length === 1 && held[0]?.pspReference === payer?.pspReference && held.every(pays);
   const names = held.map(({ pspReference, amount }) => `${pspReference} of ${amount}`).join();
@@ -23,7 +29,7 @@ const keepsThePayer: MoneyCheck = (evidence) => {
     books.amount > 0 && !isHeldAlone,
     `I3: ${payer?.pspReference} paid ${books.amount}; what is held is ${names || "nothing"}`,
   );
-};
+}
 
 const holdsNothingOfARollback: MoneyCheck = (evidence) => {
   const { books, ledger } = evidence;
@@ -84,14 +90,10 @@ const leavesNothingToPay: MoneyCheck = ({ books }) => {
   return breach(open.length > 0, `I8: nobody waits for ${open.join()}, and it can still be paid`);
 };
 
-export const MONEY_CHECKS: readonly MoneyCheck[] = [
-  keepsThePayer,
-  holdsNothingOfARollback,
-  refundsEachCaptureOnce,
-  balances,
-  leavesNothingToPay,
-  namesEachAttempt,
-];
+export const MONEY_CHECKS: readonly MoneyCheck[] = [keepsThePayer, namesEachAttempt];
+
+/** Of the provider's books and the ledger alone. */
+export const BOOK_CHECKS: readonly MoneyCheck[] = [holdsNothingOfARollback, refundsEachCaptureOnce, balances, leavesNothingToPay];
 
 /** The captures that an event tells of, as machines/payment.ts reads them: a notice, an attempt's reply, a report. */
 export function heardCaptures(event: JournalEntry["event"]): readonly Capture[] {

@@ -16,10 +16,11 @@ import {
   type StampedEvent,
   type Timers,
 } from "../../runtime/engine.ts";
+import { revive } from "../../runtime/revival.ts";
 import { breach } from "./breach.ts";
 import type { Evidence } from "./evidence.ts";
 
-type Stored = Pick<Evidence, "row" | "checkpoint" | "journal" | "outbox" | "ledger">;
+type Stored = Pick<Evidence, "id" | "row" | "checkpoint" | "journal" | "outbox" | "ledger" | "removed">;
 
 /** One state of a fold, and what its transition told. */
 export interface Folded {
@@ -46,6 +47,7 @@ export function fold(journal: readonly JournalEntry[]): readonly Folded[] {
 
 export function replayBreaches(stored: Stored): readonly string[] {
   try {
+    if (stored.removed !== null) return tombstoneEnd(stored);
     const states = fold(stored.journal);
     return [...transitions(stored, states), ...tellings(stored, states), ...endings(stored, states)];
   } catch (error) {
@@ -81,6 +83,19 @@ function endings({ row, checkpoint }: Stored, states: readonly Folded[]): readon
       ? []
       : breach(!isAt(checkpoint, states), `I12: the checkpoint at ${checkpoint.seq} is another state`)),
   ];
+}
+
+/** Of a tombstone, as a node takes it up. Throws where the fold of what came after the checkpoint says otherwise. */
+export function taken({ id, row, checkpoint, journal }: Pick<Stored, "id" | "row" | "checkpoint" | "journal">): CheckoutSnapshot {
+  if (checkpoint === null) throw new Error("it has no checkpoint");
+  const entries = journal.filter(({ seq }) => seq >= checkpoint.seq);
+  return revive(checkoutMachine, { id, seq: row.seq, checkpoint, entries }).snapshot;
+}
+
+function tombstoneEnd(stored: Stored): readonly string[] {
+  const { state, status, path } = viewOf(taken(stored), stored.row.seq);
+  const isRow = state === stored.row.state && status === stored.row.status;
+  return breach(!isRow, `I12: the row says ${stored.row.state} ${stored.row.status}, the checkpoint ${path} ${status}`);
 }
 
 function isAt({ seq, snapshot, timers }: NonNullable<Stored["checkpoint"]>, states: readonly Folded[]): boolean {

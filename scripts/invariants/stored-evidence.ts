@@ -18,12 +18,14 @@ export async function evidenceOf(database: Database, id: string): Promise<Eviden
 
 async function gathered(database: Database, id: string): Promise<Evidence> {
   const store = new SqlStore(database);
-  const [row] = await database.rows<Evidence["row"]>(ROW, [id]);
+  const [found] = await database.rows<Evidence["row"] & Pick<Evidence, "removed">>(ROW, [id]);
   const stored = await store.load(id);
-  if (row === undefined || stored === null) throw new Error(`There is no checkout ${id}.`);
+  if (found === undefined || stored === null) throw new Error(`There is no checkout ${id}.`);
+  const { removed, ...row } = found;
   return {
     id,
     row,
+    removed,
     checkpoint: stored.checkpoint,
     journal: await store.history(id, 0, ENTRIES_MAX),
     outbox: await store.events(id),
@@ -36,7 +38,7 @@ async function gathered(database: Database, id: string): Promise<Evidence> {
 }
 
 const ROW = `
-select state, status, seq, owner, parked_reason as "parkedReason", (extract(epoch from wake_at) * 1000)::float8 as "wakeAt",
+select state, status, seq, owner, type_seqs as removed, parked_reason as "parkedReason", (extract(epoch from wake_at) * 1000)::float8 as "wakeAt",
   (extract(epoch from finished_at) * 1000)::float8 as "finishedAt"
 from checkoutd.contexts where id = $1`;
 

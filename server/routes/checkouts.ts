@@ -5,7 +5,7 @@ import type { CheckoutSummary } from "../../persistence/store.ts";
 import type { App, AppDeps, EdgeEnv } from "../app-deps.ts";
 import { checkoutBody, rfc3339 } from "../checkout-body.ts";
 import { problemResponse } from "../error-response.ts";
-import { historyEntryBody, pageQuery } from "../history-page.ts";
+import { historyEntryBody, pageQuery, removedBefore } from "../history-page.ts";
 import { CHECKOUTS_PATH, checkoutLinks, historyPageLink } from "../links.ts";
 import { checkoutParameter, jsonResponse, problemResponses } from "../openapi.ts";
 import { ownCheckout, unknownCheckout } from "../own-checkout.ts";
@@ -36,6 +36,8 @@ async function history(c: Context<EdgeEnv>, deps: AppDeps, id: string): Promise<
   if (stored === null) return problemResponse(unknownCheckout());
   // One more than asked for tells whether there is a next page.
   const found = await deps.orchestrator.history(id, page.after, page.limit + 1);
+  const removed = removedBefore(id, page, found[0]);
+  if (removed !== null) return problemResponse(removed);
   const entries = found.slice(0, page.limit);
   const last = entries.at(-1);
   const next = found.length > page.limit && last !== undefined ? historyPageLink(id, last.seq, page.limit) : null;
@@ -89,6 +91,6 @@ function document(app: App): void {
       { name: "after", in: "query", schema: { type: "integer", minimum: 0, default: 0 } },
       { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 500, default: 100 } },
     ],
-    responses: { 200: jsonResponse("One page", historyBodySchema), ...problemResponses(400, 401, 403, 404, 500, 503) },
+    responses: { 200: jsonResponse("One page", historyBodySchema), ...problemResponses(400, 401, 403, 404, 410, 500, 503) },
   });
 }

@@ -2,7 +2,7 @@
 import type { App, AppDeps } from "../app-deps.ts";
 import { checkoutBody } from "../checkout-body.ts";
 import { problemResponse } from "../error-response.ts";
-import { historyEntryBody, seqQuery } from "../history-page.ts";
+import { historyEntryBody, removedEntry, seqQuery } from "../history-page.ts";
 import { CHECKOUTS_PATH } from "../links.ts";
 import { checkoutParameter, jsonResponse, problemResponses } from "../openapi.ts";
 import { onOwnCheckout } from "../own-checkout.ts";
@@ -16,6 +16,7 @@ export function addPastCheckoutRoute(app: App, deps: AppDeps): void {
     const seq = seqQuery(c.req.query("seq"));
     return onOwnCheckout(c, deps, id, async () => {
       const past = seq === null ? null : await deps.orchestrator.viewAt(id, seq);
+      if (past === "removed") return problemResponse(removedEntry(id));
       if (past === null) return problemResponse(noSuchEntry().problem);
       return c.json({ entry: historyEntryBody(past.entry), checkout: checkoutBody(past.view) });
     });
@@ -37,7 +38,7 @@ function document(app: App): void {
     parameters: [checkoutParameter, { name: "seq", in: "query", required: true, schema: { type: "integer", minimum: 1 } }],
     responses: {
       200: jsonResponse("The checkout then", pastCheckoutSchema),
-      ...problemResponses(400, 401, 403, 404, 500, 503),
+      ...problemResponses(400, 401, 403, 404, 410, 500, 503),
     },
   });
 }

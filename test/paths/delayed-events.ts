@@ -148,6 +148,7 @@ async function breachesOf(walk: Walk, id: string, end: Place): Promise<readonly 
     row,
     checkpoint: null,
     journal,
+    removed: null,
     outbox: await store.events(id),
     ledger: await store.ledger(id),
     unconsumed: await store.unconsumed(id),

@@ -19,6 +19,7 @@ export async function evidenceOf({ store, participants }: Remains, id: string): 
     checkpoint: (await store.load(id))?.checkpoint ?? null,
     journal: await store.history(id, 0, Number.POSITIVE_INFINITY),
     outbox: await store.events(id),
+    removed: null,
     ledger: await store.ledger(id),
     unconsumed: await store.unconsumed(id),
     books: requirement === null ? null : booksOf(requirement),

@@ -42,6 +42,8 @@ export interface Client {
   /** An object is sent as JSON, a text as it is. */
   initiate(body: object | string, sending?: Sending): Promise<Answer>;
   get(executionContextId: string): Promise<Answer>;
+  /** Whatever lies there. */
+  request(path: string): Promise<Answer>;
   cancel(executionContextId: string, sending?: Sending): Promise<Answer>;
   /** Another payment attempt. */
   pay(executionContextId: string, instrumentId: string, sending?: Sending): Promise<Answer>;
@@ -79,6 +81,7 @@ export function clientOf(app: Door): Client {
     );
   return {
     get,
+    request: async (path) => read(await app.request(path)),
     initiate: (body, sending) => post("initiate", body, sending),
     cancel: (id, sending) => post(`${id}/cancel`, {}, sending),
     pay: (id, instrumentId, sending) => post(`${id}/payment`, { method: "UPI", instrumentId }, sending),
