@@ -22,13 +22,9 @@ async function run(given: ReplayArguments): Promise<number> {
     const link = await openLink(config);
     try {
       const count = await replay(new NatsBus(link), pagesOf(new SqlStore(database), given));
-      const lost = given.kind === "since" ? await countTombstones(database, given.since) : 0;
-      if (lost > 0) process.stderr.write(`Events of ${lost} checkouts that ended since then were removed by retention.\n`);
-      if (count > 0 || given.kind === "since") return EXIT.fine;
-      const reason = (await hasTombstone(database, given.executionContextId))
-        ? "none any more: retention removed what was published"
-        : "no event that was published";
-      process.stderr.write(`${given.executionContextId} has ${reason}.\n`);
+      const missing = await missingFrom(database, given, count);
+      if (missing === null) return EXIT.fine;
+      process.stderr.write(`${missing}\n`);
       return EXIT.found;
     } finally {
       await link.close();
@@ -38,19 +34,18 @@ async function run(given: ReplayArguments): Promise<number> {
   }
 }
 
-async function hasTombstone(database: Database, id: string): Promise<boolean> {
-  const found = await database.rows("select from checkoutd.contexts where id = $1 and type_seqs is not null", [id]);
-  return found.length > 0;
+/** What was asked for and is not there, as far as can be known: a checkout that was never asked to pay leaves no trace. */
+async function missingFrom(database: Database, given: ReplayArguments, count: number): Promise<string | null> {
+  const [condition, value] = given.kind === "context" ? ["id = $1", given.executionContextId] : [ENDED_SINCE, given.since];
+  const tombstones = await database.rows(`select from checkoutd.contexts where type_seqs is not null and ${condition} limit 1`, [
+    value,
+  ]);
+  const asked = given.kind === "context" ? given.executionContextId : "Since then";
+  if (tombstones.length > 0) return `${asked}: earlier events were removed by retention, and can't be replayed.`;
+  return count === 0 && given.kind === "context" ? `${given.executionContextId} has no event that was published.` : null;
 }
 
-/** What a replay since then can't have, as far as tombstones tell; a checkout that was never asked to pay left none. */
-async function countTombstones(database: Database, since: number): Promise<number> {
-  const [counted] = await database.rows<{ count: number }>(
-    "select count(*)::int as count from checkoutd.contexts where type_seqs is not null and finished_at >= to_timestamp($1::double precision / 1000)",
-    [since],
-  );
-  return counted?.count ?? 0;
-}
+const ENDED_SINCE = "finished_at >= to_timestamp($1::double precision / 1000)";
 
 function openLink({ natsUrl, natsReplicas: replicas }: Config): Promise<NatsLink> {
   if (natsUrl === null) throw new ConfigError(["NATS_URL must be set: without a broker there is nothing to replay to."]);

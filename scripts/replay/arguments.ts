@@ -13,7 +13,7 @@ DATA_DIR.
 
   --help  print this
 
-Exits 0 when all of them are stored, 1 when that checkout has none, 64 for wrong arguments, 66 when there is no database, 69 when it or NATS doesn't
+Exits 0 when all of them are stored, 1 when that checkout has none or retention removed some, 64 for wrong arguments, 66 when there is no database, 69 when it or NATS doesn't
 answer, 75 while a service uses the embedded database, 78 for a wrong configuration.
 `;
 

@@ -86,6 +86,23 @@ describeOn("nats", "npm run replay", () => {
       expect([code, stderr]).toEqual([1, expect.stringContaining("ctx_unknown has no event that was published.")]);
     });
 
+    test("what retention removed is said to be missing, of one checkout and of all", async () => {
+      const [first = ""] = ids;
+      const database = connectPostgres(databaseUrl);
+      const setTypeSeqs = (value: string) =>
+        database.rows(`update checkoutd.contexts set type_seqs = ${value}, finished_at = now() where id = $1`, [first]);
+      try {
+        await setTypeSeqs("'{}'");
+        const missing = expect.stringContaining("were removed by retention") as string;
+        expect(await replay("--context", first)).toMatchObject({ code: 1, stderr: missing });
+        expect(await replay("--since", "2020-01-01T00:00:00Z")).toMatchObject({ code: 1, stderr: missing });
+        expect((await replay("--since", "2100-01-01T00:00:00Z")).code).toBe(0);
+      } finally {
+        await setTypeSeqs("null");
+        await database.close();
+      }
+    });
+
     test("without a broker to replay to it says what is missing", async () => {
       expect(await runScriptProcess("replay", ["--context", "ctx_1"], { DATABASE_URL: databaseUrl })).toMatchObject({
         code: 78,
