@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from "vitest";
 import { sql } from "drizzle-orm";
 import { rowsOf, type Database } from "../../persistence/connect.ts";
-import { readByIndex, removal } from "../../persistence/retention.ts";
+import { countRemovable, readByIndex, removal, removeFinished } from "../../persistence/retention.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
-import { commitAfter, commitOne, createdCheckout, randomId } from "../conformance/store-fixtures.ts";
+import { checkpointAt, commitAfter, commitOne, createdCheckout, randomId } from "../conformance/store-fixtures.ts";
 import { copyCheckout } from "../support/copies.ts";
 import { onEveryBackend } from "../support/stage.ts";
 
@@ -27,6 +27,60 @@ onEveryBackend("what retention reads", (stage) => {
   });
 });
 
+onEveryBackend("what retention removes", (stage) => {
+  const NOTHING = { checkouts: 0, tombstones: 0, rows: 0 };
+
+  async function due(): Promise<string> {
+    const { database } = stage();
+    onTestFinished(async () => void (await database.rows("delete from checkoutd.snapshots")));
+    await database.rows("delete from checkoutd.contexts");
+    const id = await finishedCheckout(database);
+    await database.rows(
+      "update checkoutd.contexts set finished_at = now() - interval '31 days', updated_at = now() - interval '31 days' where id = $1",
+      [id],
+    );
+    return id;
+  }
+
+  test("a dry run counts it and leaves it, and it is removed once", async () => {
+    const { database } = stage();
+    await due();
+    expect(await countRemovable(database, 30)).toEqual({ checkouts: 1, tombstones: 1 });
+    const batch = await removeFinished(database, 30, null);
+    // Two entries of three, an event, what was heard, the request and the key.
+    expect(batch).toMatchObject({ checkouts: 1, tombstones: 1, rows: 6 });
+    expect(await removeFinished(database, 30, batch.last)).toEqual({ ...NOTHING, last: null });
+    expect(await removeFinished(database, 30, null)).toEqual({ ...NOTHING, last: null });
+  });
+
+  const change = (set: string) => `update checkoutd.contexts set ${set} where id = $1`;
+  test.each([
+    ["is not finished", change("finished_at = null, wake_at = now() + interval '1 day'")],
+    ["finished since then", change("finished_at = now() - interval '29 days'")],
+    ["was touched since then", change("updated_at = now() - interval '29 days'")],
+    ["has something unread", change("signals = signals + 1")],
+    ["has an owner", change("owner = 'node_1'")],
+    ["has a timer", change("wake_at = now() + interval '1 day'")],
+    ["is parked", change("parked_reason = 'a test says so'")],
+    ["has an event that was not acknowledged", "update checkoutd.outbox set acknowledged_at = null where context_id = $1"],
+    ["holds money in suspense", "insert into checkoutd.suspense values ($1, 'INR', -5, now())"],
+  ])("nothing of a checkout that %s", async (_what, statement) => {
+    const { database } = stage();
+    const id = await due();
+    await database.rows(statement, [id]);
+    expect(await countRemovable(database, 30)).toEqual({ checkouts: 0, tombstones: 0 });
+    expect(await removeFinished(database, 30, null)).toMatchObject(NOTHING);
+  });
+
+  test("with a ledger and no payment requirement, a tombstone stays all the same", async () => {
+    const { database } = stage();
+    const id = await due();
+    await database.rows("delete from checkoutd.pcr_contexts where context_id = $1", [id]);
+    await database.rows("insert into checkoutd.ledger values ($1, 2, 1, now(), 'PROVIDER', 'SUSPENSE', 5, 'INR', 'psr_1')", [id]);
+    expect(await removeFinished(database, 30, null)).toMatchObject({ checkouts: 1, tombstones: 1 });
+  });
+});
+
 /** With events, a journal, a payment requirement and a payment event. */
 async function finishedCheckout(database: Database): Promise<string> {
   const store = new SqlStore(database);
@@ -38,7 +92,13 @@ async function finishedCheckout(database: Database): Promise<string> {
   if (arrived === undefined) throw new Error("A payment event waits.");
   await commitOne(
     store,
-    commitAfter(id, 2, { consumes: [arrived], finished: true, passivate: true, release: { completed: true } }),
+    commitAfter(id, 2, {
+      checkpoint: checkpointAt(3),
+      consumes: [arrived],
+      finished: true,
+      passivate: true,
+      release: { completed: true },
+    }),
   );
   await database.rows("update checkoutd.outbox set acknowledged_at = now() where context_id = $1", [id]);
   return id;

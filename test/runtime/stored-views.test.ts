@@ -160,6 +160,16 @@ test("knows of no entry that is not in the journal", async () => {
   expect(await views.at("ctx_unknown", 1)).toBeNull();
 });
 
+test("of a journal that retention cut it tells what follows from the checkpoint, and that the rest is removed", async () => {
+  const { controls, views } = setup();
+  const checkpoint = { seq: 2, snapshot: dehydrate(checkoutMachine, started.snapshot), timers: started.timers };
+  controls.load = async (id) => toPlainJson({ ...stored(id), seq: 2, checkpoint, entries: [SECOND] }) as StoredCheckout;
+  controls.journal = [SECOND];
+  expect(await views.at("ctx_1", 1)).toBe("removed");
+  expect(await views.at("ctx_1", 2)).toMatchObject({ entry: SECOND, view: { seq: 2, path: SECOND.to } });
+  expect(await views.at("ctx_1", 3)).toBeNull();
+});
+
 test("reads no more than it was asked for, in pages", async () => {
   const { controls, views } = setup();
   await views.at("ctx_1", 1_200);

@@ -78,6 +78,16 @@ describe("the history", () => {
     });
   });
 
+  it("without its beginning says so, and where the rest begins", async () => {
+    const { app, orchestrator } = withCheckout();
+    orchestrator.journals.set("ctx_1", [entry(37), entry(38)]);
+    const removed = await problemOf(await app.request(`${CHECKOUT}/history?after=3&limit=1`));
+    expect(removed).toMatchObject({ status: 410, code: "REMOVED_BY_RETENTION", class: "TERMINAL", executionContextId: "ctx_1" });
+    const next = String(removed["next"]);
+    expect(next).toBe(`${CHECKOUT}/history?after=36&limit=1`);
+    expect(await (await app.request(next)).json()).toMatchObject({ entries: [{ seq: 37 }], next: expect.any(String) as string });
+  });
+
   it("is empty past its end", async () => {
     const { app } = withCheckout();
     expect(await (await app.request(`${CHECKOUT}/history?after=250`)).json()).toEqual({ entries: [], next: null });

@@ -1,7 +1,6 @@
 /** What finished long ago is removed; money that still comes for it is given back all the same (docs/decisions/0017). */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { countRemovable } from "../../persistence/retention.ts";
 import { auditCheckout } from "../../scripts/checkout-audit.ts";
 import { age, retain } from "../support/aged.ts";
 import { eventually, order } from "../support/client.ts";
@@ -160,38 +159,8 @@ onEveryBackend("retention", (stage) => {
     expect((await service.get(executionContextId)).status).toBe(404);
   });
 
-  test("what runs, waits, is parked, owes money, was not told or is young stays as it is", async () => {
-    const { database } = stage();
-    const waiting = (await service.initiate(order("ins_async"))).checkout().executionContextId;
-    const [parked, owing, untold, young, touched, signalled] = await Promise.all(Array.from({ length: 6 }, cancelled));
-    const ids = [parked, owing, untold, young, touched, signalled].map((one) => one?.id ?? "");
-    for (const id of ids) await rest(service, id);
-    await age(database, [waiting, ...ids]);
-    const change = (table: string, set: string, at: number, column = "id") =>
-      database.rows(`update checkoutd.${table} set ${set} where ${column} = $1`, [ids[at]]);
-    await change("contexts", "parked_reason = 'a test says so'", 0);
-    await database.rows("insert into checkoutd.suspense values ($1, 'INR', -5, now())", [ids[1]]);
-    await change("outbox", "acknowledged_at = null, parked_reason = 'too large'", 2, "context_id");
-    await change("contexts", "finished_at = now() - interval '29 days'", 3);
-    await change("contexts", "updated_at = now() - interval '29 days'", 4);
-    await change("contexts", "signals = signals + 1, parked_reason = 'not to be woken'", 5);
-    const before = await Promise.all([waiting, ...ids].map(rowsOf));
-    expect(await countRemovable(database, 30)).toEqual({ checkouts: 0, tombstones: 0 });
-    expect(await retain(database)).toEqual({ checkouts: 0, tombstones: 0, rows: 0 });
-    expect(await Promise.all([waiting, ...ids].map(rowsOf))).toEqual(before);
-    await database.rows("delete from checkoutd.suspense where context_id = $1", [ids[1]]);
-    expect(await countRemovable(database, 30)).toEqual({ checkouts: 1, tombstones: 1 });
-    expect(await retain(database)).toMatchObject({ checkouts: 1, tombstones: 1 });
-    expect(await countRemovable(database, 30)).toEqual({ checkouts: 0, tombstones: 0 });
-    // Back to what a service could have left.
-    await change("outbox", "acknowledged_at = now(), parked_reason = null", 2, "context_id");
-    await change("contexts", "signals = signals - 1, parked_reason = null", 5);
-    await change("contexts", "parked_reason = null", 0);
-  });
-
   test("two at once, beside checkouts that run: each is removed once, and nobody is disturbed", async () => {
     const { database } = stage();
-    await retain(database);
     const old = await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 === 0 ? confirmed() : cancelled())));
     const outcomes = old.map(({ id }, n) => ({ id, status: n % 2 === 0 ? ("CONFIRMED" as const) : ("ROLLED_BACK" as const) }));
     for (const { id } of old) await rest(service, id);
