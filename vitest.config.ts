@@ -9,6 +9,12 @@ const QUIET = [
   "test/messaging/relay-throughput.test.ts",
 ];
 
+/** Minutes of processes and servers: for `npm run test:full`, and for commands of their own. */
+const LONG = ["test/chaos/chaos.test.ts", "test/measure/killed.test.ts", "test/measure/waiting.test.ts"];
+const isPlain = process.env["TEST_FULL"] !== "1" && process.env["MEASURE"] !== "1";
+const LEFT_OUT = isPlain ? LONG : [];
+if (isPlain) process.stdout.write(`left to npm run test:full: ${LONG.join(", ")}\n`);
+
 /** Twice the two cores that they are meant for: half of a run waits for servers, processes and timers. */
 const WORKERS = 4;
 
@@ -60,13 +66,13 @@ export default defineConfig({
           ...SHARED,
           name: "pairs",
           include: ["test/**/*.test.ts"],
-          exclude: QUIET,
+          exclude: [...QUIET, ...LEFT_OUT],
           // Each file has databases, directories and free ports of its own.
           maxWorkers: WORKERS,
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { ...SHARED, name: "quiet", include: QUIET, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { test: { ...SHARED, name: "quiet", include: QUIET, exclude: LEFT_OUT, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
 });
