@@ -16,8 +16,13 @@ export async function claimOne(database: Database, id: string, nodeId: string): 
   return claimed?.fence ?? null;
 }
 
-export async function heartbeat(database: Database, nodeId: string, ttlMs: number): Promise<boolean> {
-  return (await database.rows(HEARTBEAT, [nodeId, ttlMs])).length > 0;
+export async function heartbeat(
+  database: Database,
+  nodeId: string,
+  ttlMs: number,
+  machineHashes: readonly string[],
+): Promise<boolean> {
+  return (await database.rows(HEARTBEAT, [nodeId, ttlMs, machineHashes.join()])).length > 0;
 }
 
 export async function endLease(database: Database, nodeId: string): Promise<void> {
@@ -80,6 +85,9 @@ update checkoutd.contexts set claims_without_progress = 0 where owner = $1 and c
 
 const HAS_LIVE_OWNER = `exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > clock_timestamp())`;
 
+/** The node's own row says which versions it runs; the others' checkouts are none of its candidates, however many there are. */
+const IS_KNOWN = `c.machine_hash = any ((select n.machine_hashes from checkoutd.nodes n where n.id = $1)::text[])`;
+
 /*
  * 1. candidates  seen without a lock, with the fence that they had.
  * 2. locked      those still at that fence: a claim that committed meanwhile has raised it. (Asking again whether
@@ -109,21 +117,21 @@ select id, fence from claimed where owner is not null`;
 /** One branch an index. An orphan is looked at whatever it was doing; what is given up finished has left nothing to do. */
 const CLAIM_RUNNABLE = claim(`
   (select c.id, c.fence from checkoutd.contexts c
-    where c.owner is not null and c.parked_reason is null and not ${HAS_LIVE_OWNER}
+    where c.owner is not null and c.parked_reason is null and ${IS_KNOWN} and not ${HAS_LIVE_OWNER}
     limit $2::int * ${CANDIDATES_PER_CLAIM})
   union
   (select c.id, c.fence from checkoutd.contexts c
-    where c.owner is null and c.parked_reason is null and c.wake_at <= clock_timestamp()
+    where c.owner is null and c.parked_reason is null and c.wake_at <= clock_timestamp() and ${IS_KNOWN}
     order by c.wake_at limit $2::int * ${CANDIDATES_PER_CLAIM})
   union
   (select c.id, c.fence from checkoutd.contexts c
     where c.owner is null and c.parked_reason is null
-      and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null))
+      and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null)) and ${IS_KNOWN}
     order by c.id limit $2::int * ${CANDIDATES_PER_CLAIM})`);
 
 const CLAIM_ONE = claim(`
   select c.id, c.fence from checkoutd.contexts c
-  where c.id = $3 and (c.owner is null or c.owner = $1 or not ${HAS_LIVE_OWNER})`);
+  where c.id = $3 and ${IS_KNOWN} and (c.owner is null or c.owner = $1 or not ${HAS_LIVE_OWNER})`);
 
 /** Since when a checkout that could go on has not, one branch an index, as above. */
 export const STUCK = `
@@ -150,6 +158,7 @@ with forgotten as (
   delete from checkoutd.nodes where id in (
     select id from checkoutd.nodes where lease_until < clock_timestamp() - interval '1 day' and id <> $1 for update skip locked)
 )
-insert into checkoutd.nodes as n (id, lease_until) values ($1, clock_timestamp() + $2::double precision * interval '1 ms')
+insert into checkoutd.nodes as n (id, lease_until, machine_hashes)
+values ($1, clock_timestamp() + $2::double precision * interval '1 ms', string_to_array($3, ','))
 on conflict (id) do update set lease_until = excluded.lease_until where n.lease_until > clock_timestamp()
 returning n.id`;

@@ -49,6 +49,8 @@ function rareParts(commit: Commit): Record<string, unknown> {
     completes: commit.release?.completed === true,
     passivates: commit.passivate === true,
     finishes: commit.finished === true,
+    machine_version: commit.machine?.machineVersion,
+    machine_hash: commit.machine?.machineHash,
     ...(hasPaymentParts(commit) ? paymentInput(commit) : {}),
   };
 }
@@ -62,6 +64,7 @@ function hasRareParts(commit: Commit): boolean {
     commit.release !== undefined ||
     commit.passivate === true ||
     commit.finished === true ||
+    commit.machine !== undefined ||
     (commit.consumes?.length ?? 0) > 0 ||
     hasPaymentParts(commit)
   );
@@ -97,7 +100,7 @@ const COMMON_COLUMNS = `id text, expected_seq int, fence bigint, commit_id text,
 
 const RARE_COLUMNS = `, events jsonb, consumes jsonb, sets_wake_at boolean, wake_at double precision,
     has_checkpoint boolean, snapshot jsonb, timers jsonb, answer_status int, answer_body text, releases boolean,
-    completes boolean, passivates boolean, finishes boolean`;
+    completes boolean, passivates boolean, finishes boolean, machine_version text, machine_hash text`;
 
 /*
  * 1. input     what the caller sent.
@@ -168,6 +171,7 @@ const fullStatement = (payment: PaymentParts) => `${accept(COMMON_COLUMNS + RARE
     event_seq = c.event_seq + coalesce(jsonb_array_length(i.events), 0),
     ${payment.set}consumed = c.consumed + coalesce(n.rows, 0),
     wake_at = case when i.sets_wake_at then to_timestamp(i.wake_at / 1000) else c.wake_at end,
+    machine_version = coalesce(i.machine_version, c.machine_version), machine_hash = coalesce(i.machine_hash, c.machine_hash),
     owner = case when i.passivates then null else c.owner end,
     finished_at = case when i.finishes then coalesce(c.finished_at, now()) else c.finished_at end
   from accepted i left join consumed_count n on n.id = i.id${payment.from}

@@ -30,6 +30,25 @@ from checkoutd.contexts order by created_at desc, id desc limit $1`;
 export const OWNED = `
 select id, signals - consumed as signals from checkoutd.contexts where owner = $1 and parked_reason is null limit $2`;
 
+/** One branch an index, as for claims; `parked_reason` is in none of them, because few are parked. */
+export const UNKNOWN_VERSIONS = `
+with live as materialized (
+  select id, machine_version, machine_hash from checkoutd.contexts
+  where owner is not null and parked_reason is null and machine_hash <> all (string_to_array($1, ','))
+  union all
+  select id, machine_version, machine_hash from checkoutd.contexts
+  where owner is null and parked_reason is null and wake_at is not null and machine_hash <> all (string_to_array($1, ','))
+  union all
+  select id, machine_version, machine_hash from checkoutd.contexts
+  where owner is null and parked_reason is null and wake_at is null
+    and (signals > consumed or (finished_at is null and wake_at is null)) and machine_hash <> all (string_to_array($1, ','))
+)
+select l.machine_version as "machineVersion", l.machine_hash as "machineHash", count(*)::integer as checkouts,
+  to_jsonb((array_agg(l.id order by l.id))[1:5]) as ids,
+  (select coalesce(jsonb_agg(to_jsonb(n.machine_hashes)), '[]') from checkoutd.nodes n
+    where n.lease_until > clock_timestamp() and l.machine_hash = any (n.machine_hashes)) as "servedWith"
+from live l group by l.machine_version, l.machine_hash order by checkouts desc, l.machine_hash`;
+
 export const GIVE_UP = `
 update checkoutd.contexts set owner = null, claims_without_progress = 0 where id = $1 and fence = $2 and owner is not null`;
 

@@ -31,6 +31,7 @@ export const contexts = checkoutd.table(
     cartId: text("cart_id").notNull(),
     cartVersion: integer("cart_version").notNull(),
     idempotencyKey: text("idempotency_key").notNull(),
+    /** The version that it stands at: that which began it, or the one that migrated it last. */
     machineVersion: text("machine_version").notNull(),
     /** Hash of the machine's sources: guards and assigns too, not only its structure. */
     machineHash: text("machine_hash").notNull(),
@@ -298,6 +299,8 @@ export const suspense = checkoutd.table(
 export const nodes = checkoutd.table("nodes", {
   id: text("id").primaryKey(),
   leaseUntil: instant("lease_until").notNull(),
+  /** The versions of the machine that it runs, its own first; written when it starts. It claims no other checkouts. */
+  machineHashes: text("machine_hashes").array().notNull(),
   startedAt: instant("started_at").notNull().defaultNow(),
 });
 

@@ -164,8 +164,12 @@ export class SqlStore implements contract.Store {
     return row.now;
   }
 
-  heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
-    return heartbeat(this.database, nodeId, ttlMs);
+  heartbeat(nodeId: string, ttlMs: number, machineHashes: readonly string[]): Promise<boolean> {
+    return heartbeat(this.database, nodeId, ttlMs, machineHashes);
+  }
+
+  unknownVersions(machineHashes: readonly string[]): Promise<readonly contract.UnknownVersion[]> {
+    return this.database.rows(queries.UNKNOWN_VERSIONS, [machineHashes.join()]);
   }
 
   owned(nodeId: string, limit: number): Promise<readonly contract.OwnedCheckout[]> {

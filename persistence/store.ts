@@ -20,16 +20,20 @@ export interface JournaledEvent {
   readonly [field: string]: unknown;
 }
 
-/** The pinned machine and the client's identity: fixed when the checkout is created. */
-export interface CheckoutIdentity {
+/** The version of the machine that runs a checkout, and the hash of its sources. */
+export interface MachineIdentity {
+  readonly machineVersion: string;
+  readonly machineHash: string;
+}
+
+/** The client's identity, fixed when the checkout is created, and the version that it stands at. */
+export interface CheckoutIdentity extends MachineIdentity {
   readonly id: string;
   readonly caller: string;
   readonly userId: string;
   readonly cartId: string;
   readonly cartVersion: number;
   readonly idempotencyKey: string;
-  readonly machineVersion: string;
-  readonly machineHash: string;
   readonly traceparent: string | null;
 }
 
@@ -97,6 +101,8 @@ export interface Commit {
   readonly consumes?: readonly InboxKey[];
   /** The payment requirement that this transition is the first to know. What arrived for it before is signalled now. */
   readonly pcrId?: string;
+  /** The version that takes the checkout over, with a checkpoint in its words. Undefined = the version stays. */
+  readonly machine?: MachineIdentity;
   /** Money that this transition moves between the checkout's accounts. */
   readonly transfers?: readonly Transfer[];
 }
@@ -135,6 +141,15 @@ export interface StoredCheckout extends CheckoutIdentity {
   readonly checkpoint: Checkpoint & { readonly seq: number };
   /** From the checkpoint's own entry on: that one says what the checkpoint must be. */
   readonly entries: readonly JournalEntry[];
+}
+
+/** A version of the machine that a node doesn't know, and that has live checkouts. */
+export interface UnknownVersion extends MachineIdentity {
+  readonly checkouts: number;
+  /** The oldest of them, five at most. */
+  readonly ids: readonly string[];
+  /** For each live node that runs this version: all the versions that it runs. */
+  readonly servedWith: readonly (readonly string[])[];
 }
 
 export interface OwnedCheckout {
@@ -264,7 +279,8 @@ export interface Store {
 
   /**
    * Takes checkouts that need an actor and have none whose lease is valid: orphans of dead nodes (finished ones too: a
-   * refund may have been in flight), due timers, waiting signals. Issues a new fence for each. `FOR UPDATE SKIP LOCKED`, at most `limit`.
+   * refund may have been in flight), due timers, waiting signals. Only of the versions that the node named with its lease:
+   * another node runs the others. Issues a new fence for each. `FOR UPDATE SKIP LOCKED`, at most `limit`.
    * Timers and leases are judged by the database's clock. Parked checkouts are left alone.
    */
   claimRunnable(nodeId: string, limit: number): Promise<readonly string[]>;
@@ -275,7 +291,7 @@ export interface Store {
   /** Gives a checkout up without a transition: nothing is to be done for now. Its claims so far count as no crash. */
   giveUp(id: string, fence: number): Promise<void>;
 
-  /** Takes this one for `nodeId` if nobody with a valid lease owns it; the new fence, or null. */
+  /** Takes this one for `nodeId` if nobody with a valid lease owns it and the node knows its version; the new fence, or null. */
   claim(id: string, nodeId: string): Promise<number | null>;
 
   /** Takes a checkout out of the traffic until an operator acts. */
@@ -340,8 +356,17 @@ export interface Store {
   /** The time of the clock that judges leases and timers, in milliseconds since the epoch. */
   now(): Promise<number>;
 
-  /** Starts or prolongs a node's lease by the database's clock; false = it had expired, take a new identity. */
-  heartbeat(nodeId: string, ttlMs: number): Promise<boolean>;
+  /**
+   * Starts or prolongs a node's lease by the database's clock; false = it had expired, take a new identity. The versions of
+   * the machine that the node can run are those that it named when it started.
+   */
+  heartbeat(nodeId: string, ttlMs: number, machineHashes: readonly string[]): Promise<boolean>;
+
+  /**
+   * Live checkouts, by version, whose version is none of these: unfinished ones, and finished ones that still have something
+   * to do. Parked ones are left out: nobody claims them. The one with the most checkouts comes first.
+   */
+  unknownVersions(machineHashes: readonly string[]): Promise<readonly UnknownVersion[]>;
 
   /** Ends a lease in good order: others take over at once, and no claim so far counts as a crash. */
   endLease(nodeId: string): Promise<void>;

@@ -1,14 +1,18 @@
 /** The checkouts in this node's memory: begun, adopted, told things and let go, each under its claim. */
 import type { CheckoutView } from "../machines/view.ts";
 import type { CheckoutMachine } from "../machines/checkout.ts";
-import type { Store, StoredAnswer } from "../persistence/store.ts";
+import { InvariantError, LeaseLostError } from "../machines/errors.ts";
+import type { MachineVersions } from "../machines/released/registry.ts";
+import type { Store, StoredAnswer, StoredCheckout } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import { Audience } from "./audience.ts";
 import { CheckoutActor, type Message, type StopReason } from "./checkout-actor.ts";
 import { Committer } from "./committer.ts";
 import type { LockKeeper } from "./lock-keeper.ts";
 import type { NodeLease } from "./node-lease.ts";
-import { revive } from "./revival.ts";
+import { wayOf, type VersionWay } from "./machine-versions.ts";
+import { migrationCommit } from "./migration.ts";
+import { revive, translated, type RevivedState } from "./revival.ts";
 import type { Counters, Log } from "./telemetry.ts";
 import type { ActorState } from "./transition-commit.ts";
 
@@ -16,7 +20,7 @@ import type { ActorState } from "./transition-commit.ts";
 const LOCK_TRIES_MAX = 3;
 
 export interface ActorRegistryDeps {
-  readonly machine: CheckoutMachine;
+  readonly versions: MachineVersions;
   readonly store: Store;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -59,7 +63,7 @@ export class ActorRegistry {
 
   /** The first actor of a checkout that this node just created. */
   begin(id: string, state: ActorState): void {
-    this.add(id, state).tell({ kind: "start" });
+    this.add(id, this.deps.versions.current.machine, state).tell({ kind: "start" });
   }
 
   /** Brings a checkout that this node has claimed back to life. One that can't be is parked; the others go on. */
@@ -115,18 +119,47 @@ export class ActorRegistry {
     // A newer fence was issued since: what this actor would write is refused.
     present?.halt();
     try {
-      const { snapshot, timers, seq } = revive(this.deps.machine, stored);
+      const way = wayOf(this.deps.versions, stored.machineHash);
+      if (way === null) throw new InvariantError(`${id} was claimed here, and its version ${stored.machineHash} is not known.`);
+      const revived = revive(way.machine, translated(stored, way.migration));
+      const held = way.kind === "migrated" ? await this.migrate(stored, way, revived) : { ...revived, signals: stored.signals };
+      // Somebody else holds it by now.
+      if (held === null) return;
+      const { snapshot, timers, seq, signals } = held;
       const isReleased = snapshot.hasTag("finished");
       if (!isReleased && !snapshot.matches("INITIALIZED")) await this.retakeLocks(id, snapshot.context.paymentGroups);
       if (!this.mayHold(stored.owner)) return await this.deps.lockKeeper.release(id);
-      const actor = this.add(id, { snapshot, timers, seq, fence: stored.fence, isReleased, isAnswered: stored.isAnswered });
+      const { fence, isAnswered } = stored;
+      const actor = this.add(id, way.machine, { snapshot, timers, seq, fence, isReleased, isAnswered });
       this.deps.counters.add("checkouts_resumed");
       // Created but never started: its node died between the two.
       if (snapshot.matches("INITIALIZED")) actor.tell({ kind: "start" });
-      actor.resume(stored.signals);
+      actor.resume(signals);
     } catch (error) {
+      // It stays as it was, for whoever claims it next.
+      if (error instanceof LeaseLostError) return;
       await this.park(id, stored.fence, error);
     }
+  }
+
+  /** Durable before anything acts by it, so that no other node migrates it again. Null = the commit was refused. */
+  private async migrate(
+    stored: StoredCheckout,
+    { machine }: VersionWay,
+    revived: RevivedState,
+  ): Promise<(RevivedState & { readonly signals: number }) | null> {
+    const { clock, ids, counters, versions } = this.deps;
+    const stamp = { commitId: ids.next("cmt"), at: clock.now(), machine, machineHash: versions.current.hash };
+    const commit = migrationCommit(stored, revived, stamp);
+    const result = await this.committer.commit(commit);
+    if (result.kind !== "applied") {
+      counters.add("commits_refused");
+      return null;
+    }
+    counters.add("checkouts_migrated");
+    const { id, entry, state, status } = commit;
+    this.audience.announce({ executionContextId: id, entry, state, status }, null);
+    return { ...revived, seq: entry.seq, signals: result.signals };
   }
 
   /** The lease may have been lost, or the node told to stop, while the store was asked. */
@@ -142,8 +175,8 @@ export class ActorRegistry {
     return turn;
   }
 
-  private add(id: string, state: ActorState): CheckoutActor {
-    const { machine, clock, ids, log, counters, answerFor, store, checkpointEvery } = this.deps;
+  private add(id: string, machine: CheckoutMachine, state: ActorState): CheckoutActor {
+    const { clock, ids, log, counters, answerFor, store, checkpointEvery } = this.deps;
     const actor = new CheckoutActor(
       id,
       {

@@ -11,6 +11,7 @@ import { isPastPivot, type CheckoutView } from "../machines/view.ts";
 import type { JournaledEvent, JournalEntry, Store } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
 import type { ActorRegistry } from "./actor-registry.ts";
+import type { StoredView } from "./stored-views.ts";
 
 /** Of a command's inbox row: whoever asks, it came through our API. */
 const SOURCE = "api";
@@ -48,9 +49,7 @@ export interface CommandsDeps {
   readonly clock: Clock;
   readonly ids: Pick<Ids, "next">;
   readonly actors: Pick<ActorRegistry, "audience" | "notify">;
-  readonly view: (
-    executionContextId: string,
-  ) => Promise<{ readonly view: CheckoutView; readonly parkedReason: string | null } | null>;
+  readonly view: (executionContextId: string) => Promise<Pick<StoredView, "view" | "parkedReason" | "isOfOtherVersion"> | null>;
 }
 
 export class Commands {
@@ -111,14 +110,16 @@ export class Commands {
     if (!(await this.isKept(eventId, named))) {
       const event: ResolveEvent = { type: "RESOLVE", resolutionId: this.deps.ids.next("rsl"), ...named };
       // A try that is under way ends soon, one way or the other.
-      const view = await this.lookUntil(id, until, (one) => !/\.(deferred|refunding)\.running$/.test(one.path));
-      const isWaiting = isResolvable(view, event);
+      const isNotTried = (one: CheckoutView) => !/\.(deferred|refunding)\.running$/.test(one.path);
+      // Of another version only the machine can say it, when it hears of this.
+      const { isOfOtherVersion } = await this.standing(id);
+      const isWaiting = isOfOtherVersion || isResolvable(await this.lookUntil(id, until, isNotTried), event);
       if (!isWaiting && !(await this.isKept(eventId, named))) throw nothingToResolve(id);
       await this.ask(id, eventId, { ...event });
       await this.isKept(eventId, named);
     }
     if (!(await this.heard(id, eventId, until)).hasEffect) throw nothingToResolve(id);
-    return this.viewOf(id);
+    return this.lookUntil(id, until, () => true);
   }
 
   /** Durable first, then told: who misses the call finds the row. */
@@ -160,18 +161,25 @@ export class Commands {
     return (await this.standing(id)).view;
   }
 
-  private async standing(id: string): Promise<{ readonly view: CheckoutView; readonly isParked: boolean }> {
+  private async standing(
+    id: string,
+  ): Promise<{ readonly view: CheckoutView; readonly isParked: boolean; readonly isOfOtherVersion: boolean }> {
     const stored = await this.deps.view(id);
     if (stored === null) throw notHeard(id);
+    const { isOfOtherVersion } = stored;
     const isParked = stored.parkedReason !== null;
     // A parked checkout can't say so itself: its machine is not running.
-    return { view: isParked ? { ...stored.view, status: "NEEDS_ATTENTION" } : stored.view, isParked };
+    return { view: isParked ? { ...stored.view, status: "NEEDS_ATTENTION" } : stored.view, isParked, isOfOtherVersion };
   }
 
-  /** The first view that is what is waited for, or the one that there is when the time is up, or nothing more can follow. */
+  /**
+   * The first view that is what is waited for, or the one that there is when the time is up, or nothing more can follow.
+   * Of another version nothing can be told here: the request is kept, and joined where its version is known.
+   */
   private async lookUntil(id: string, until: number, isIt: (view: CheckoutView) => boolean): Promise<CheckoutView> {
     const found = await this.look(id, until, async () => {
-      const { view, isParked } = await this.standing(id);
+      const { view, isParked, isOfOtherVersion } = await this.standing(id);
+      if (isOfOtherVersion) throw notHeard(id);
       return isParked || isIt(view) ? view : null;
     });
     return found ?? this.viewOf(id);

@@ -1,7 +1,7 @@
 /** From a client's request to its first answer: the checkout is created, or the one that this key already started is joined. */
-import type { CheckoutMachine } from "../machines/checkout.ts";
 import type { CheckoutPolicy } from "../machines/context.ts";
 import { ConflictError, TransientError, ValidationError, type CheckoutError } from "../machines/errors.ts";
+import type { MachineVersions } from "../machines/released/registry.ts";
 import { documentedStateOf, type CheckoutView } from "../machines/view.ts";
 import type { CreateResult, IdempotencyClaim, Store, StoredAnswer } from "../persistence/store.ts";
 import type { Clock, Ids } from "../steps/ports.ts";
@@ -35,8 +35,7 @@ export type InitiateResult =
   | { readonly kind: "unfinished"; readonly view: CheckoutView; readonly retryAfterMs: number };
 
 export interface InitiationDeps {
-  readonly machine: CheckoutMachine;
-  readonly machineHash: string;
+  readonly versions: MachineVersions;
   readonly store: Pick<Store, "create" | "findClaim" | "findCartConflict">;
   readonly rules: CheckoutRules;
   readonly clock: Clock;
@@ -75,7 +74,8 @@ export class Initiation {
     const id = this.deps.ids.next("ctx");
     const identity = { executionContextId: id, userId: request.user.userId, cartId: request.cart.cartId };
     const input = { ...identity, cartVersion: request.cart.version, policy: this.deps.policy };
-    const snapshot = begin(this.deps.machine, input);
+    const { machine, hash: machineHash } = this.deps.versions.current;
+    const snapshot = begin(machine, input);
     const path = statePath(snapshot);
     const result = await this.deps.store.create({
       id,
@@ -86,8 +86,8 @@ export class Initiation {
       idempotencyKey: command.idempotencyKey,
       requestHash: command.requestHash,
       request: toPlainJson(request),
-      machineVersion: this.deps.machine.version ?? "",
-      machineHash: this.deps.machineHash,
+      machineVersion: machine.version ?? "",
+      machineHash,
       traceparent: command.traceparent,
       state: documentedStateOf(path),
       status: "PROCESSING",
@@ -96,12 +96,12 @@ export class Initiation {
       entry: {
         seq: 1,
         at: this.deps.clock.now(),
-        event: { type: "xstate.init", input },
+        event: { type: "xstate.init", input, machineHash },
         from: null,
         to: path,
         contextHash: hashContext(snapshot),
       },
-      checkpoint: { snapshot: dehydrate(this.deps.machine, snapshot), timers: {} },
+      checkpoint: { snapshot: dehydrate(machine, snapshot), timers: {} },
     });
     if (result.kind === "exists") return this.join(command, result.claim);
     if (result.kind !== "created") throw cartConflict(result, request.user.userId);

@@ -17,6 +17,8 @@ export interface NodeLeaseDeps {
   readonly ids: Ids;
   readonly log: Log;
   readonly counters: Counters;
+  /** The versions of the machine whose checkouts this node can run. */
+  readonly machineHashes: readonly string[];
   /** The lease is gone: drop everything held under it. A new identity follows. */
   readonly onLost: () => void;
 }
@@ -66,7 +68,7 @@ export class NodeLease {
     const askedAt = this.deps.clock.monotonic();
     const wasTrusted = askedAt < this.trustedUntil;
     if (this.trustedUntil > 0 && !wasTrusted) return this.renew();
-    const isHeld = await this.deps.store.heartbeat(this.id, LEASE_TTL_MS);
+    const isHeld = await this.deps.store.heartbeat(this.id, LEASE_TTL_MS, this.deps.machineHashes);
     // It was given back while this beat was under way: nothing is lost, and no new identity follows.
     if (this.isStopped) return;
     if (!isHeld) return this.renew();
@@ -81,6 +83,7 @@ export class NodeLease {
     this.deps.onLost();
     this.id = this.deps.ids.next("node");
     const askedAt = this.deps.clock.monotonic();
-    if (await this.deps.store.heartbeat(this.id, LEASE_TTL_MS)) this.trustedUntil = askedAt + LEASE_TTL_MS - MARGIN_MS;
+    if (await this.deps.store.heartbeat(this.id, LEASE_TTL_MS, this.deps.machineHashes))
+      this.trustedUntil = askedAt + LEASE_TTL_MS - MARGIN_MS;
   }
 }

@@ -3,9 +3,9 @@
  * resumable. What a node does, from its start to its hand-over; one actor per checkout underneath.
  */
 import type { LockManager } from "../locking/lock-manager.ts";
-import type { CheckoutMachine } from "../machines/checkout.ts";
 import type { CheckoutPolicy } from "../machines/context.ts";
 import type { PaymentNewsEvent } from "../machines/events.ts";
+import type { MachineVersions } from "../machines/released/registry.ts";
 import type { CheckoutView } from "../machines/view.ts";
 import type {
   CheckoutSummary,
@@ -24,6 +24,7 @@ import { Commands, type AttemptCommand, type AttemptResult, type ResolveCommand 
 import { Initiation, type InitiateCommand, type InitiateResult } from "./initiation.ts";
 import { HolderCalls } from "./holder-calls.ts";
 import { LockKeeper } from "./lock-keeper.ts";
+import { knownHashes } from "./machine-versions.ts";
 import { NodeLease } from "./node-lease.ts";
 import { Recovery } from "./recovery.ts";
 import { StoredViews, type PastView, type StoredView } from "./stored-views.ts";
@@ -75,9 +76,8 @@ export interface CheckoutOrchestrator {
 }
 
 export interface OrchestratorDeps {
-  readonly machine: CheckoutMachine;
-  /** Hash of the machine's sources, stored with every checkout. */
-  readonly machineHash: string;
+  /** With their actors. New checkouts are begun by the current one; those of versions that are not here are left alone. */
+  readonly versions: MachineVersions;
   readonly store: Store;
   /** From node to node. */
   readonly calls: InboxCalls;
@@ -113,7 +113,7 @@ export class Orchestrator implements CheckoutOrchestrator {
 
   constructor(private readonly deps: OrchestratorDeps) {
     this.lockKeeper = new LockKeeper(deps);
-    this.lease = new NodeLease({ ...deps, onLost: () => this.dropAll() });
+    this.lease = new NodeLease({ ...deps, machineHashes: knownHashes(deps.versions), onLost: () => this.dropAll() });
     this.holderCalls = new HolderCalls({ ...deps, heard: (id) => void this.actors.hear(id) });
     const callHolder = (id: string) => this.holderCalls.call(id);
     this.actors = new ActorRegistry({ ...deps, lease: this.lease, lockKeeper: this.lockKeeper, callHolder });

@@ -1,9 +1,10 @@
 /** From the store back to a state: the newest checkpoint and a fold of the journal after it. */
 import type { CheckoutMachine } from "../machines/checkout.ts";
-import type { CheckoutInput } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
+import type { OutboundEvent } from "../machines/events.ts";
+import type { Migration } from "../machines/released/registry.ts";
 import type { JournalEntry, StoredCheckout } from "../persistence/store.ts";
-import { begin, decide, hashContext, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
+import { decide, hashContext, statePath, type CheckoutSnapshot, type StampedEvent, type Timers } from "./engine.ts";
 import { hydrateFitting } from "./fit.ts";
 
 export interface RevivedState {
@@ -12,12 +13,18 @@ export interface RevivedState {
   readonly seq: number;
 }
 
+/** One state of a fold, and what its transition told. */
+export interface FoldedState extends RevivedState {
+  readonly machine: CheckoutMachine;
+  readonly emitted: readonly OutboundEvent[];
+}
+
 /** A stored checkout, as far as its state goes. */
 export interface StoredHistory extends Pick<StoredCheckout, "id" | "seq" | "checkpoint"> {
   readonly entries: readonly FoldedEntry[];
 }
 
-interface FoldedEntry extends Pick<JournalEntry, "seq" | "event" | "to"> {
+export interface FoldedEntry extends Pick<JournalEntry, "seq" | "event" | "to"> {
   /** Null = the entry was migrated, and with it the context: the hash of the old one says nothing. */
   readonly contextHash: string | null;
 }
@@ -34,34 +41,44 @@ export function revive(machine: CheckoutMachine, stored: StoredHistory): Revived
   if (own?.seq !== checkpoint.seq)
     throw new InvariantError(`The journal of ${stored.id} lacks the entry of its checkpoint, ${checkpoint.seq}.`);
   assertAgrees(stored.id, own, checkpointed.snapshot);
-  const state = fold(machine, stored.id, checkpointed, later);
+  let state = checkpointed;
+  for (const next of fold(machine, stored.id, checkpointed, later)) state = next;
   if (state.seq !== stored.seq) {
     throw new InvariantError(`The journal of ${stored.id} ends at ${state.seq}, its row at ${stored.seq}.`);
   }
   return state;
 }
 
-/** As it was after the last of these entries, which are its first ones. InvariantError as for `revive`. */
-export function relive(machine: CheckoutMachine, id: string, entries: readonly FoldedEntry[]): RevivedState {
-  const [first, ...later] = entries;
-  if (first === undefined) throw new InvariantError(`The journal of ${id} lacks its first entry.`);
-  const begun = { snapshot: begin(machine, first.event["input"] as CheckoutInput), timers: {}, seq: first.seq };
-  assertAgrees(id, first, begun.snapshot);
-  return fold(machine, id, begun, later);
+/** What a version left behind, in the words of the machine that goes on with it. */
+export function translated(stored: StoredHistory, { state, entry }: Migration): StoredHistory {
+  const { checkpoint, entries } = stored;
+  return {
+    ...stored,
+    checkpoint: { ...state(checkpoint), seq: checkpoint.seq },
+    entries: entries.map((recorded) => ({ ...recorded, ...entry(recorded) })),
+  };
 }
 
-function fold(machine: CheckoutMachine, id: string, from: RevivedState, entries: readonly FoldedEntry[]): RevivedState {
-  let state = from;
+/** State by state, after each of these entries. InvariantError as for `revive`. */
+export function* fold(
+  machine: CheckoutMachine,
+  id: string,
+  from: RevivedState,
+  entries: readonly FoldedEntry[],
+): Generator<FoldedState> {
+  let seq = from.seq;
+  let { snapshot, timers } = from;
   for (const entry of entries) {
-    if (entry.seq !== state.seq + 1) throw new InvariantError(`The journal of ${id} has a gap after ${state.seq}.`);
-    const { snapshot, timers } = decide(machine, state.snapshot, state.timers, entry.event as StampedEvent);
+    if (entry.seq !== seq + 1) throw new InvariantError(`The journal of ${id} has a gap after ${seq}.`);
+    const decision = decide(machine, snapshot, timers, entry.event as StampedEvent);
+    ({ snapshot, timers } = decision);
     assertAgrees(id, entry, snapshot);
-    state = { snapshot, timers, seq: entry.seq };
+    ({ seq } = entry);
+    yield { machine, snapshot, timers, seq, emitted: decision.emitted };
   }
-  return state;
 }
 
-function assertAgrees(id: string, entry: FoldedEntry, snapshot: CheckoutSnapshot): void {
+export function assertAgrees(id: string, entry: FoldedEntry, snapshot: CheckoutSnapshot): void {
   const { seq, event, to, contextHash } = entry;
   const path = statePath(snapshot);
   const difference = `Replaying ${id} differs from its journal at entry ${seq} (${event.type})`;

@@ -1,10 +1,12 @@
 /** How checkouts stand by what is stored, whoever runs them. */
-import type { CheckoutMachine } from "../machines/checkout.ts";
 import { initialContext, type CheckoutPolicy } from "../machines/context.ts";
 import { InvariantError } from "../machines/errors.ts";
-import { documentedStateOf, viewOf, type CheckoutView } from "../machines/view.ts";
+import type { MachineVersions } from "../machines/released/registry.ts";
+import { documentedStateOf, viewOf, type CheckoutStatus, type CheckoutView } from "../machines/view.ts";
 import type { JournalEntry, Store, StoredCheckout } from "../persistence/store.ts";
-import { relive, revive } from "./revival.ts";
+import { relive } from "./journal-fold.ts";
+import { knownWayOf, wayOf } from "./machine-versions.ts";
+import { revive, translated } from "./revival.ts";
 
 /** So many entries are read at once. */
 const PAGE_SIZE = 500;
@@ -16,6 +18,8 @@ export interface StoredView {
   readonly userId: string;
   readonly createdAt: number;
   readonly parkedReason: string | null;
+  /** This build doesn't know its version: `view` is what its row says, without anything that the checkout knows. */
+  readonly isOfOtherVersion: boolean;
   readonly view: CheckoutView;
 }
 
@@ -26,7 +30,7 @@ export interface PastView {
 }
 
 interface StoredViewsDeps {
-  readonly machine: CheckoutMachine;
+  readonly versions: MachineVersions;
   readonly store: Pick<Store, "load" | "history">;
   readonly policy: CheckoutPolicy;
 }
@@ -41,15 +45,16 @@ export class StoredViews {
     const stored = await this.deps.store.load(executionContextId);
     if (stored === null) return null;
     const { caller, userId, createdAt, parkedReason } = stored;
-    return { caller, userId, createdAt, parkedReason, view: this.#viewOf(stored) };
+    const isOfOtherVersion = wayOf(this.deps.versions, stored.machineHash) === null;
+    return { caller, userId, createdAt, parkedReason, isOfOtherVersion, view: this.#viewOf(stored) };
   }
 
   /**
-   * Null: its journal has no such entry. "removed": it had, and retention removed what leads there. InvariantError where the
-   * fold does not arrive where the journal says it did.
+   * Null: its journal has no such entry. "removed": it had, and retention removed what leads there. TransientError
+   * OTHER_VERSION: another node may know what wrote it. InvariantError where the fold does not arrive where the journal says.
    */
   async at(executionContextId: string, seq: number): Promise<PastView | "removed" | null> {
-    const { machine, store } = this.deps;
+    const { versions, store } = this.deps;
     const entries: JournalEntry[] = [];
     for (let page = 1; page > 0 && entries.length < seq;) {
       const read = await store.history(executionContextId, entries.length, Math.min(PAGE_SIZE, seq - entries.length));
@@ -59,18 +64,19 @@ export class StoredViews {
     }
     const entry = entries.at(-1);
     if (entry?.seq !== seq) return null;
-    return { entry, view: viewOf(relive(machine, executionContextId, entries).snapshot, seq) };
+    return { entry, view: viewOf(relive(versions, executionContextId, entries).snapshot, seq) };
   }
 
   /** Of a journal without its beginning: what can still be told is what follows from the checkpoint. */
   async #sinceCheckpoint(executionContextId: string, seq: number): Promise<PastView | "removed" | null> {
-    const { machine, store } = this.deps;
+    const { versions, store } = this.deps;
     const stored = await store.load(executionContextId);
     if (stored === null || seq > stored.seq) return null;
     const entries = stored.entries.filter((one) => one.seq <= seq);
     const entry = entries.at(-1);
     if (entry === undefined) return "removed";
-    return { entry, view: viewOf(revive(machine, { ...stored, seq, entries }).snapshot, seq) };
+    const { machine, migration } = knownWayOf(versions, stored.id, stored.machineHash);
+    return { entry, view: viewOf(revive(machine, translated({ ...stored, seq, entries }, migration)).snapshot, seq) };
   }
 
   #viewOf(stored: StoredCheckout): CheckoutView {
@@ -85,15 +91,20 @@ export class StoredViews {
 
   /** One that can't be revived is still told about: its row says where it was, and that an operator is asked. */
   #fold(stored: StoredCheckout): CheckoutView {
+    const way = wayOf(this.deps.versions, stored.machineHash);
+    if (way === null) return this.#byRow(stored, stored.status as CheckoutStatus);
     try {
-      const { snapshot, seq } = revive(this.deps.machine, stored);
+      const { snapshot, seq } = revive(way.machine, translated(stored, way.migration));
       return viewOf(snapshot, seq);
     } catch (error) {
       if (!(error instanceof InvariantError)) throw error;
-      const { id, userId, cartId, cartVersion, seq, state } = stored;
-      const context = initialContext({ executionContextId: id, userId, cartId, cartVersion, policy: this.deps.policy });
-      const documented = documentedStateOf(state);
-      return { executionContextId: id, seq, path: state, state: documented, status: "NEEDS_ATTENTION", finished: false, context };
+      return this.#byRow(stored, "NEEDS_ATTENTION");
     }
+  }
+
+  #byRow({ id, userId, cartId, cartVersion, seq, state: path }: StoredCheckout, status: CheckoutStatus): CheckoutView {
+    const context = initialContext({ executionContextId: id, userId, cartId, cartVersion, policy: this.deps.policy });
+    const finished = status === "CONFIRMED" || status === "ROLLED_BACK";
+    return { executionContextId: id, seq, path, state: documentedStateOf(path), status, finished, context };
   }
 }

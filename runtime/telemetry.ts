@@ -13,6 +13,7 @@ export const COUNTER_NAMES = [
   "commits_recognised",
   "checkouts_parked",
   "checkouts_resumed",
+  "checkouts_migrated",
   "lease_lost",
   "locks_unavailable",
   "locks_lost",

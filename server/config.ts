@@ -28,6 +28,8 @@ export interface Config {
   readonly flagsFile: string | null;
   readonly requestWaitMs: number;
   readonly shutdownGraceMs: number;
+  /** Hashes of versions of the machine whose checkouts may stay unserved. */
+  readonly leftVersions: readonly string[];
   readonly policy: CheckoutPolicy;
 }
 
@@ -65,6 +67,10 @@ const schema = z.object({
   PAYMENT_PROVIDER: z.literal("simulator", "must be simulator, the one provider that there is").optional(),
   PAYMENT_WEBHOOK_SECRET: z.string().optional(),
   FLAGS_FILE: z.string().optional(),
+  LEAVE_VERSIONS: z
+    .string()
+    .regex(/^[0-9a-f]{16}(,[0-9a-f]{16})*$/, "must be hashes of versions as the refusal to start lists them, separated by commas")
+    .optional(),
   REQUEST_WAIT_MS: integer(0, 60_000, 5000),
   SHUTDOWN_GRACE_MS: integer(0, 600_000, 10_000),
   STEP_RETRY_MAX: integer(0, 100, 5),
@@ -107,6 +113,7 @@ function configOf(values: z.infer<typeof schema>, apiKeys: readonly ApiKey[]): C
     flagsFile: values.FLAGS_FILE ?? null,
     requestWaitMs: values.REQUEST_WAIT_MS,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
+    leftVersions: values.LEAVE_VERSIONS?.split(",") ?? [],
     policy: {
       stepRetryMax: values.STEP_RETRY_MAX,
       stepRetryBudgetMs: values.STEP_RETRY_BUDGET_MS,

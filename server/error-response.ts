@@ -48,6 +48,7 @@ function refusal({ code, message, details }: TransientError, about: About): Prob
   switch (code) {
     case "OVERLOADED":
     case "DRAINING":
+    case "OTHER_VERSION":
       return problem(code, message, about);
     case "RETRY_SCHEDULED":
       return problem(code, message, { ...about, ...details, retryScheduled: true });

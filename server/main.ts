@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import { classify } from "../machines/errors.ts";
 import { DataDirectoryLockedError } from "../persistence/data-directory-lock.ts";
+import { UnknownVersionsError } from "../runtime/version-watch.ts";
 import { ConfigError, loadConfig, type Config } from "./config.ts";
 import { createLog } from "./log.ts";
 import { serve } from "./serve.ts";
@@ -72,7 +73,7 @@ function isAddressRefused(error: unknown): boolean {
 
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ConfigError) exitWith(EXIT.config, message);
+  if (error instanceof ConfigError || error instanceof UnknownVersionsError) exitWith(EXIT.config, message);
   if (error instanceof DataDirectoryLockedError) exitWith(EXIT.locked, message);
   const isPassing = classify(error).class === "TRANSIENT" || isAddressRefused(error);
   exitWith(isPassing ? EXIT.unavailable : EXIT.software, `checkoutd can't start: ${message}`);

@@ -22,6 +22,7 @@ const HELP = {
   commits_recognised: "Commits whose answer was lost, and that were found to have been applied",
   checkouts_parked: "Checkouts that can't go on without an operator",
   checkouts_resumed: "Checkouts that were taken over or woken from the database",
+  checkouts_migrated: "Checkouts of older versions that this node migrated to its own",
   lease_lost: "Times that this node lost its lease",
   locks_unavailable: "Times that the lock service did not answer",
   locks_lost: "Checkouts whose locks were gone when they were to be renewed or given back",

@@ -22,6 +22,12 @@ export function unknownCheckout(): Problem {
   return problem("NOT_FOUND", "There is no checkout with this id that belongs to this caller.");
 }
 
+/** What its row says is too little to be shown as the checkout. */
+export function otherVersion({ view }: StoredView): Problem {
+  const detail = "Another version of this service runs the checkout, and this node can't read it. Send the same request again.";
+  return problem("OTHER_VERSION", detail, { executionContextId: view.executionContextId });
+}
+
 /** For what is asked of one checkout: whatever `work` throws is answered with the checkout's id. */
 export async function onOwnCheckout(
   c: Context<EdgeEnv>,

@@ -43,6 +43,7 @@ export const PROBLEM_KINDS = {
   OVERLOADED: { status: 503, class: "TRANSIENT", title: "This node runs as many checkouts as it can" },
   DRAINING: { status: 503, class: "TRANSIENT", title: "This node is shutting down" },
   WEBHOOK_NOT_CONFIGURED: { status: 503, class: "TRANSIENT", title: "Payment events are not configured" },
+  OTHER_VERSION: { status: 503, class: "TRANSIENT", title: "Another version of the service runs this checkout" },
   NOT_READY: { status: 503, class: "TRANSIENT", title: "This node is not ready" },
 } as const satisfies Record<string, ProblemKind>;
 

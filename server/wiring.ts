@@ -3,9 +3,8 @@ import type { Logger } from "pino";
 import type { LockManager } from "../locking/lock-manager.ts";
 import { connectRedisLocks } from "../locking/redis-locks.ts";
 import { SqlLocks } from "../locking/sql-locks.ts";
-import { checkoutMachine } from "../machines/checkout.ts";
 import { InvariantError, TerminalError } from "../machines/errors.ts";
-import { MACHINE_HASH } from "../machines/version.ts";
+import { VERSIONS } from "../machines/released/registry.ts";
 import { EVENT_SOURCE } from "../messaging/subjects.ts";
 import type { Database } from "../persistence/connect.ts";
 import { openEmbedded } from "../persistence/embedded-database.ts";
@@ -14,12 +13,14 @@ import { migrate } from "../persistence/migrate.ts";
 import { assertSession, connectPostgres } from "../persistence/postgres-database.ts";
 import { SqlStore } from "../persistence/sql-store.ts";
 import { acquireLocks } from "../runtime/acquire-locks.ts";
+import { withActors } from "../runtime/machine-versions.ts";
 import { moneyWatch } from "../runtime/money-watch.ts";
 import { Orchestrator } from "../runtime/orchestrator.ts";
 import { OutboxRelay } from "../runtime/outbox-relay.ts";
 import { StoreClock } from "../runtime/store-clock.ts";
 import { progressWatch } from "../runtime/progress-watch.ts";
 import { Counters } from "../runtime/telemetry.ts";
+import { refuseUnknownVersions, VersionWatch } from "../runtime/version-watch.ts";
 import type { Watch } from "../runtime/watch.ts";
 import { checkoutActors, checkoutExecutions } from "../steps/actors.ts";
 import type { CheckoutRequest } from "../steps/request.ts";
@@ -41,6 +42,7 @@ type Measured = Pick<Watch, "checkouts" | "oldestSeconds">;
 interface Watches {
   readonly money: Measured;
   readonly progress: Measured;
+  readonly versions: Pick<VersionWatch, "checkouts">;
 }
 
 interface Connections {
@@ -98,8 +100,7 @@ async function assemble(
     acquireLocks(store, orchestrator.locks)(input, signal),
   );
   const orchestrator: Orchestrator = new Orchestrator({
-    machine: checkoutMachine.provide({ actors: checkoutActors(executions) }),
-    machineHash: MACHINE_HASH,
+    versions: withActors(VERSIONS, checkoutActors(executions)),
     store,
     calls: sqlInboxCalls(database),
     locks,
@@ -124,7 +125,12 @@ async function assemble(
     log,
     secret: config.paymentWebhookSecret,
   });
-  const watches = { money: moneyWatch({ store, clock, log }), progress: progressWatch({ store, clock, log }) };
+  const watches = {
+    money: moneyWatch({ store, clock, log }),
+    progress: progressWatch({ store, clock, log }),
+    versions: new VersionWatch({ store, versions: VERSIONS, clock, log }),
+  };
+  await refuseUnknownVersions(store, VERSIONS, config.leftVersions);
   await orchestrator.start();
   relay.start();
   for (const watch of Object.values(watches)) watch.start();
@@ -151,7 +157,7 @@ async function assemble(
   };
 }
 
-function metricsOf(counters: Counters, { money, progress }: Watches, relay: OutboxRelay, clock: StoreClock): Metrics {
+function metricsOf(counters: Counters, { money, progress, versions }: Watches, relay: OutboxRelay, clock: StoreClock): Metrics {
   return {
     counters,
     gauges: {
@@ -170,6 +176,10 @@ function metricsOf(counters: Counters, { money, progress }: Watches, relay: Outb
       checkout_stuck_oldest_seconds: {
         help: "How long the oldest of them has not gone on",
         value: () => progress.oldestSeconds,
+      },
+      checkout_unserved_version_checkouts: {
+        help: "Live checkouts that no live node knows the version of",
+        value: () => versions.checkouts,
       },
       outbox_pending: { help: "Committed events that no bus has acknowledged yet", value: () => relay.backlog.pending },
       outbox_parked: { help: "Checkouts whose next event waits for an operator", value: () => relay.backlog.parked },

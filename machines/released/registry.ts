@@ -27,6 +27,10 @@ export interface Migration {
   readonly entry: (recorded: RecordedEntry) => RecordedEntry;
 }
 
+/** For a version with which the current machine goes on as it is: `npm run deploy-check` says of which that is true. */
+export const GOES_ON: Migration = { state: (stored) => stored, entry: (recorded) => recorded };
+
+/** Checkouts of any other version are left alone. One that is in both is migrated. */
 export interface MachineVersions {
   readonly current: { readonly hash: string; readonly machine: CheckoutMachine };
   /** By hash: what that version stored goes on under the current machine once it is migrated. */

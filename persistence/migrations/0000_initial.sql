@@ -281,6 +281,7 @@ CREATE TABLE "checkoutd"."locks" (
 CREATE TABLE "checkoutd"."nodes" (
 	"id" text PRIMARY KEY NOT NULL,
 	"lease_until" timestamp with time zone NOT NULL,
+	"machine_hashes" text[] NOT NULL,
 	"started_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint

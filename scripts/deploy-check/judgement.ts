@@ -1,6 +1,7 @@
 /** Whether what a version of the machine left behind can be gone on with, and by which of the three ways. */
 import type { CheckoutMachine } from "../../machines/checkout.ts";
-import type { MachineVersions, Migration } from "../../machines/released/registry.ts";
+import { GOES_ON, type MachineVersions, type Migration } from "../../machines/released/registry.ts";
+import { wayOf } from "../../runtime/machine-versions.ts";
 
 export type Judgement =
   /** As it is, under the current machine. */
@@ -23,26 +24,16 @@ export interface Difference {
 /** Null = everything goes the way that it went. */
 export type Comparison = (machine: CheckoutMachine, migration: Migration) => Difference | null;
 
-/** `hash` is that of the version that left it behind. What is tried last is what a blocking judgement tells of. */
-export function judge({ current, migrations, pinned }: MachineVersions, hash: string, compare: Comparison): Judgement {
-  let difference = compare(current.machine, AS_IT_IS);
-  if (difference === null) return { kind: "goes on" };
-  const migration = migrations[hash];
-  if (migration !== undefined) {
-    const remaining = compare(current.machine, migration);
-    if (remaining === null) return { kind: "migrated" };
-    difference = { ...remaining, message: `after its migration: ${remaining.message}` };
-  }
-  const own = pinned[hash];
-  if (own !== undefined) {
-    const remaining = compare(own, AS_IT_IS);
-    if (remaining === null) return { kind: "pinned" };
-    difference = { ...remaining, message: `under its pinned machine: ${remaining.message}` };
-  }
-  return { kind: "blocking", difference };
+/** As the runtime would take it up; `hash` is that of the version that left it behind. One that isn't registered is tried as it is. */
+export function judge(versions: MachineVersions, hash: string, compare: Comparison): Judgement {
+  const { kind, machine, migration } = wayOf(versions, hash) ?? { kind: "current", ...versions.current, migration: GOES_ON };
+  const difference = compare(machine, migration);
+  if (difference !== null) return { kind: "blocking", difference: { ...difference, message: PREFIX[kind] + difference.message } };
+  if (kind === "pinned") return { kind };
+  return { kind: migration === GOES_ON ? "goes on" : "migrated" };
 }
 
-const AS_IT_IS: Migration = { state: (stored) => stored, entry: (recorded) => recorded };
+const PREFIX = { current: "", migrated: "after its migration: ", pinned: "under its pinned machine: " } as const;
 
 /** With what lies behind it: XState's own message is the cause of ours. */
 export function explain(error: unknown): string {

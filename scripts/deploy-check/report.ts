@@ -37,11 +37,16 @@ export function printStored(reports: readonly VersionReport[], currentHash: stri
 function rowOf(report: VersionReport, sizes: readonly string[], last: string) {
   const { counts } = report.tally;
   const cells = [nameOf(report), ...sizes, ...KINDS.map((kind) => String(counts[kind])), last];
-  return { cells, style: counts.blocking === 0 ? ("green" as const) : ("red" as const) };
+  return { cells, style: report.isRegistered && counts.blocking === 0 ? ("green" as const) : ("red" as const) };
 }
 
 function printBlocking(report: VersionReport, currentHash: string): void {
   const { findings } = report.tally;
+  if (findings.length === 0 && !report.isRegistered) {
+    headline(`What blocks ${nameOf(report)}`);
+    say("  All of it goes on as it is, but nobody would claim it: it is not in machines/released/registry.ts.");
+    say(`  ${styled("yellow", `Register ${report.hash} there, under migrations, as GOES_ON.`)}`);
+  }
   if (findings.length === 0) return;
   headline(`What blocks ${nameOf(report)}`);
   for (const finding of findings.slice(0, FINDINGS_MAX)) say(`  ${lineOf(finding)}`);

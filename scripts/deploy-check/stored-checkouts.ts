@@ -8,7 +8,7 @@ import type { Database } from "../../persistence/connect.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { StoredCheckout } from "../../persistence/store.ts";
 import { assertFits } from "../../runtime/fit.ts";
-import { revive } from "../../runtime/revival.ts";
+import { revive, translated } from "../../runtime/revival.ts";
 import { explain, judge, type Difference, type Judgement } from "./judgement.ts";
 
 /** Loaded at once; a checkpoint and its entries are some kilobytes. */
@@ -50,9 +50,7 @@ async function idsAfter(database: Database, after: string): Promise<readonly str
 /** As a node that takes it over would: the checkpoint, and the entries after it folded. */
 function differenceOf(machine: CheckoutMachine, migration: Migration, stored: StoredCheckout): Difference | null {
   try {
-    const checkpoint = { ...migration.state(stored.checkpoint), seq: stored.checkpoint.seq };
-    const entries = stored.entries.map((entry) => ({ ...entry, ...migration.entry(entry) }));
-    const { snapshot, timers } = revive(machine, { ...stored, checkpoint, entries });
+    const { snapshot, timers } = revive(machine, translated(stored, migration));
     assertFits(snapshot, timers);
     return null;
   } catch (error) {

@@ -23,6 +23,7 @@ export interface Evidence {
 
 /** Times in milliseconds since the epoch. */
 interface EvidenceRow {
+  readonly machineHash: string;
   readonly state: string;
   readonly status: string;
   readonly seq: number;

@@ -8,7 +8,7 @@ import { problemResponse } from "../error-response.ts";
 import { historyEntryBody, pageQuery, removedBefore } from "../history-page.ts";
 import { CHECKOUTS_PATH, checkoutLinks, historyPageLink } from "../links.ts";
 import { checkoutParameter, jsonResponse, problemResponses } from "../openapi.ts";
-import { ownCheckout, unknownCheckout } from "../own-checkout.ts";
+import { otherVersion, ownCheckout, unknownCheckout } from "../own-checkout.ts";
 import { checkoutBodySchema, checkoutListSchema, historyBodySchema } from "../response-schema.ts";
 import { invalid } from "../violations.ts";
 
@@ -24,7 +24,8 @@ export function addCheckoutRoutes(app: App, deps: AppDeps): void {
   });
   app.get(`${CHECKOUTS_PATH}/:id`, async (c) => {
     const stored = await ownCheckout(deps.orchestrator, c.req.param("id"), c.get("caller"));
-    return stored === null ? problemResponse(unknownCheckout()) : c.json(checkoutBody(viewOf(stored)));
+    if (stored === null) return problemResponse(unknownCheckout());
+    return stored.isOfOtherVersion ? problemResponse(otherVersion(stored)) : c.json(checkoutBody(viewOf(stored)));
   });
   app.get(`${CHECKOUTS_PATH}/:id/history`, async (c) => history(c, deps, c.req.param("id")));
 }

@@ -7,6 +7,7 @@ import {
   commitOne,
   createdCheckout,
   liveNode,
+  MACHINE_HASH,
   passivated,
   randomId,
   receiveCommand,
@@ -21,9 +22,9 @@ export function claimConformance(storeOf: () => Store): void {
     test("a lease that is prolonged in time goes on; one that ended never does", async () => {
       const store = storeOf();
       const node = await liveNode(store);
-      expect(await store.heartbeat(node, 60_000)).toBe(true);
+      expect(await store.heartbeat(node, 60_000, [MACHINE_HASH])).toBe(true);
       await store.endLease(node);
-      expect(await store.heartbeat(node, 60_000)).toBe(false);
+      expect(await store.heartbeat(node, 60_000, [MACHINE_HASH])).toBe(false);
     });
 
     test("the time by which leases are judged can be asked for, and goes on", async () => {
@@ -34,16 +35,16 @@ export function claimConformance(storeOf: () => Store): void {
 
     test("a lease that ran out is not prolonged", async () => {
       const node = randomId("node");
-      await storeOf().heartbeat(node, 0);
-      expect(await storeOf().heartbeat(node, 60_000)).toBe(false);
+      await storeOf().heartbeat(node, 0, [MACHINE_HASH]);
+      expect(await storeOf().heartbeat(node, 60_000, [MACHINE_HASH])).toBe(false);
     });
 
     test("an embedded node ends the leases that its predecessors left", async () => {
       const store = storeOf();
       const [survivor, predecessor] = [await liveNode(store), await liveNode(store)];
       await store.endOtherLeases(survivor);
-      expect(await store.heartbeat(predecessor, 60_000)).toBe(false);
-      expect(await store.heartbeat(survivor, 60_000)).toBe(true);
+      expect(await store.heartbeat(predecessor, 60_000, [MACHINE_HASH])).toBe(false);
+      expect(await store.heartbeat(survivor, 60_000, [MACHINE_HASH])).toBe(true);
     });
   });
 

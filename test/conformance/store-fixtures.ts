@@ -8,10 +8,13 @@ const LEASE_MS = 60_000;
 
 export const randomId = (prefix: string) => `${prefix}_${randomUUID()}`;
 
+/** Of the checkouts, unless a test is about versions. */
+export const MACHINE_HASH = "machine-hash";
+
 /** A node with a valid lease. */
-export async function liveNode(store: Store): Promise<string> {
+export async function liveNode(store: Store, machineHashes: readonly string[] = [MACHINE_HASH]): Promise<string> {
   const id = randomId("node");
-  expect(await store.heartbeat(id, LEASE_MS)).toBe(true);
+  expect(await store.heartbeat(id, LEASE_MS, machineHashes)).toBe(true);
   return id;
 }
 
@@ -37,7 +40,7 @@ export function newCheckout(overrides: Partial<NewCheckout> = {}): NewCheckout {
     cartVersion: 7,
     idempotencyKey: randomUUID(),
     machineVersion: "1",
-    machineHash: "machine-hash",
+    machineHash: MACHINE_HASH,
     traceparent: null,
     requestHash: "request-hash",
     request: { cart: { note: "naïve “quotes” 🛒" } },

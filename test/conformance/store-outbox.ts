@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { PublicationMark, PublishedEvent, Store } from "../../persistence/store.ts";
-import { commitAfter, commitOne, createdCheckout } from "./store-fixtures.ts";
+import { commitAfter, commitOne, createdCheckout, MACHINE_HASH } from "./store-fixtures.ts";
 
 const EVERYTHING = 10_000;
 const EVERY_SHARD = Array.from({ length: 16 }, (_, shard) => shard);
@@ -107,9 +107,9 @@ export function outboxConformance(storeOf: () => Store): void {
       const store = storeOf();
       await store.endOtherLeases("nobody");
       expect(await store.claimShards("node_x")).toEqual([]);
-      await store.heartbeat("node_x", TTL_MS);
+      await store.heartbeat("node_x", TTL_MS, [MACHINE_HASH]);
       expect(await store.claimShards("node_x")).toEqual(EVERY_SHARD);
-      await store.heartbeat("node_y", TTL_MS);
+      await store.heartbeat("node_y", TTL_MS, [MACHINE_HASH]);
       expect(await store.claimShards("node_y")).toEqual([]);
       const ofX = await store.claimShards("node_x");
       const ofY = await store.claimShards("node_y");
@@ -123,8 +123,8 @@ export function outboxConformance(storeOf: () => Store): void {
     test("are all published, also while a node lives that publishes none", async () => {
       const store = storeOf();
       await store.endOtherLeases("nobody");
-      await store.heartbeat("node_silent", TTL_MS);
-      await store.heartbeat("node_x1", TTL_MS);
+      await store.heartbeat("node_silent", TTL_MS, [MACHINE_HASH]);
+      await store.heartbeat("node_x1", TTL_MS, [MACHINE_HASH]);
       expect(await store.claimShards("node_x1")).toEqual(EVERY_SHARD);
       expect(await store.claimShards("node_x1")).toEqual(EVERY_SHARD);
       await store.endLease("node_silent");
@@ -135,7 +135,7 @@ export function outboxConformance(storeOf: () => Store): void {
       const store = storeOf();
       await store.endOtherLeases("nobody");
       const nodes = ["node_a1", "node_b1", "node_c1"];
-      for (const node of nodes) await store.heartbeat(node, TTL_MS);
+      for (const node of nodes) await store.heartbeat(node, TTL_MS, [MACHINE_HASH]);
       for (let round = 0; round < 4; round++) for (const node of nodes) await store.claimShards(node);
       const parts = await Promise.all(nodes.map((node) => store.claimShards(node)));
       expect(parts.flat().toSorted((left, right) => left - right)).toEqual(EVERY_SHARD);
@@ -143,7 +143,7 @@ export function outboxConformance(storeOf: () => Store): void {
       await store.endLease("node_b1");
       await store.endLease("node_c1");
       await store.claimShards("node_a1");
-      await store.heartbeat("node_d1", TTL_MS);
+      await store.heartbeat("node_d1", TTL_MS, [MACHINE_HASH]);
       await store.claimShards("node_d1");
       await store.endLease("node_d1");
       expect(await store.claimShards("node_a1")).toEqual(EVERY_SHARD);

@@ -7,6 +7,7 @@ import { inboxConformance } from "./store-inbox.ts";
 import { moneyConformance } from "./store-money.ts";
 import { outboxConformance } from "./store-outbox.ts";
 import { stuckConformance } from "./store-stuck.ts";
+import { versionConformance } from "./store-versions.ts";
 
 export interface StoreUnderTest {
   readonly store: Store;
@@ -28,6 +29,7 @@ export function storeConformance(name: string, setup: () => Promise<StoreUnderTe
     claimConformance(store);
     inboxConformance(store);
     outboxConformance(store);
+    versionConformance(store);
     moneyConformance(store);
     stuckConformance(store);
   });

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MACHINE_HASH } from "../../machines/version.ts";
 import type { Database } from "../../persistence/connect.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import { exampleRequest, follow, initiate, isAwaitingPayment, isEnding, type Transition } from "../../scripts/demo/client.ts";
@@ -200,7 +201,7 @@ function sweepsOf(store: SqlStore): Readonly<Record<string, () => Promise<unknow
 /** Milliseconds, the median of each. */
 async function sweepTimes(database: Database): Promise<Record<string, number>> {
   const store = new SqlStore(database);
-  await store.heartbeat("node_sweeping", 600_000);
+  await store.heartbeat("node_sweeping", 600_000, [MACHINE_HASH]);
   const times: Record<string, number> = {};
   for (const [name, sweep] of Object.entries(sweepsOf(store))) {
     const seconds: number[] = [];

@@ -44,7 +44,7 @@ describeOn("nats", "the relay's throughput", () => {
       // As our own connection: without the stacks that cost the client a quarter of its time.
       const client = await connect({ servers: server.url, noAsyncTraces: true });
       try {
-        await store.heartbeat(NODE, 600_000);
+        await store.heartbeat(NODE, 600_000, []);
         const rates = { bare: [] as number[], relay: [] as number[] };
         // The first round warms both up.
         for (let round = 0; round <= ROUNDS; round++) {

@@ -8,6 +8,8 @@ import { MemoryStore } from "../simulation/memory-store.ts";
 
 /** The one node that runs all paths. */
 export const NODE = "node_paths";
+/** The version of every checkout here. */
+export const SEEDED_HASH = "1";
 const LEASE_MS = 86_400_000;
 
 export interface PathBed {
@@ -21,7 +23,7 @@ export function memoryBed(): PathBed {
   return {
     store,
     seed: async (checkouts) => {
-      await store.heartbeat(NODE, LEASE_MS);
+      await store.heartbeat(NODE, LEASE_MS, [SEEDED_HASH]);
       for (const { id, snapshot } of checkouts) await store.create(newCheckout(id, snapshot));
     },
   };
@@ -36,7 +38,7 @@ export function newCheckout(id: string, snapshot: CheckoutSnapshot): NewCheckout
     cartVersion: 1,
     idempotencyKey: id,
     machineVersion: "1",
-    machineHash: "1",
+    machineHash: SEEDED_HASH,
     traceparent: null,
     requestHash: "1",
     request: {},
@@ -55,8 +57,8 @@ export function sqlBed(database: Database): PathBed {
     // In one statement: creating them one by one takes longer than running them.
     seed: async (checkouts) => {
       await database.rows(
-        "insert into checkoutd.nodes (id, lease_until) values ($1, now() + interval '1 day') on conflict do nothing",
-        [NODE],
+        "insert into checkoutd.nodes (id, lease_until, machine_hashes) values ($1, now() + interval '1 day', array[$2]) on conflict do nothing",
+        [NODE, SEEDED_HASH],
       );
       const rows = checkouts.map(({ id, snapshot }) => {
         return { id, snapshot: dehydrate(checkoutMachine, snapshot), hash: hashContext(snapshot) };
@@ -70,7 +72,7 @@ const SEED = `with seeded as materialized (select * from jsonb_to_recordset($1::
   contexts as (
     insert into checkoutd.contexts (id, caller, user_id, cart_id, cart_version, idempotency_key, machine_version, machine_hash,
       state, status, seq, fence, last_commit, owner)
-    select id, 'paths', 'usr_1', id, 1, id, '1', '1', 'INITIALIZED', 'PROCESSING', 1, 1, 'c', $2 from seeded),
+    select id, 'paths', 'usr_1', id, 1, id, '1', '${SEEDED_HASH}', 'INITIALIZED', 'PROCESSING', 1, 1, 'c', $2 from seeded),
   checkpoints as (insert into checkoutd.snapshots (context_id, seq, snapshot, timers) select id, 1, snapshot, '{}' from seeded)
   insert into checkoutd.journal (context_id, seq, at, event, to_state, context_hash)
   select id, 1, now(), '{"type":"xstate.init"}', 'INITIALIZED', hash from seeded`;

@@ -18,6 +18,8 @@ import type { Chronicle } from "./chronicle.ts";
 import type { Boundary } from "./interruptions.ts";
 import { stepText, type Place } from "./places.ts";
 import { errorOf, pathIds } from "./runner.ts";
+import { oneVersion } from "../support/versions.ts";
+import { SEEDED_HASH } from "./beds.ts";
 
 export interface RuntimeWorld {
   readonly id: string;
@@ -71,7 +73,10 @@ export class MortalRuntime {
     };
     this.#relay = new OutboxRelay({ store: outbox, bus: this.#bus(), lease, clock: relayClock, log, counters, source: "/paths" });
     this.registry = new ActorRegistry({
-      machine: scriptedMachine(number, (src, input, signal) => this.#start(stepText(src, input), signal)),
+      versions: oneVersion(
+        SEEDED_HASH,
+        scriptedMachine(number, (src, input, signal) => this.#start(stepText(src, input), signal)),
+      ),
       store,
       clock,
       ids: pathIds(name),

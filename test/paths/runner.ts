@@ -27,10 +27,11 @@ import type { Ids } from "../../steps/ports.ts";
 import { modelInput, type Alphabet } from "../../scripts/reachable/alphabet.ts";
 import { stateKey } from "../../scripts/reachable/keys.ts";
 import { misfitOf } from "../support/misfit.ts";
-import { NODE, type PathBed } from "./beds.ts";
+import { NODE, SEEDED_HASH, type PathBed } from "./beds.ts";
 import { eventOfKey, initialKey, targetOf, type Path } from "./generate.ts";
 import type { Graph } from "./model.ts";
 import { WalkClock } from "./walk-clock.ts";
+import { oneVersion } from "../support/versions.ts";
 
 /** What their step answers is what they say, and a scripted step answers nothing; the simulation's answer in earnest. */
 const SCRIPTED: ReadonlySet<string> = new Set(["line_items_updated", "line_items_confirmed"]);
@@ -118,7 +119,7 @@ class PathRun {
     scripted.running = null;
     this.snapshot = begin(checkoutMachine, inputOf(alphabet, id));
     this.registry = new ActorRegistry({
-      machine: scripted.machine,
+      versions: oneVersion(SEEDED_HASH, scripted.machine),
       store,
       clock: this.clock,
       ids: pathIds(id),

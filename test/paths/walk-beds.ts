@@ -3,7 +3,7 @@ import type { Database } from "../../persistence/connect.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { Store } from "../../persistence/store.ts";
 import { MemoryStore } from "../simulation/memory-store.ts";
-import { newCheckout, sqlBed } from "./beds.ts";
+import { newCheckout, SEEDED_HASH, sqlBed } from "./beds.ts";
 import type { Place } from "./places.ts";
 import type { WalkClock } from "./walk-clock.ts";
 
@@ -34,7 +34,7 @@ export class MemoryBed implements WalkBed {
   }
 
   lease(nodeId: string, jumpMs: number): Promise<unknown> {
-    return this.store.heartbeat(nodeId, jumpMs + MEMORY_LEASE_MS);
+    return this.store.heartbeat(nodeId, jumpMs + MEMORY_LEASE_MS, [SEEDED_HASH]);
   }
 
   async expire(): Promise<void> {
@@ -55,7 +55,7 @@ export class SqlWalkBed implements WalkBed {
   }
 
   lease(nodeId: string): Promise<unknown> {
-    return this.store.heartbeat(nodeId, LEASE_MS);
+    return this.store.heartbeat(nodeId, LEASE_MS, [SEEDED_HASH]);
   }
 
   async expire(nodeId: string): Promise<void> {

@@ -9,6 +9,7 @@ import {
   commitAfter,
   commitOne,
   createdCheckout,
+  MACHINE_HASH,
   passivated,
   paymentOf,
   randomId,
@@ -156,7 +157,7 @@ describeOn("postgres", "on a real Postgres", (url) => {
   test("a claim passes by a row that is locked", async () => {
     const { id } = await passivated(store, 1);
     await holdingRow(database, id, async () => {
-      await store.heartbeat("node_impatient", 60_000);
+      await store.heartbeat("node_impatient", 60_000, [MACHINE_HASH]);
       expect(await store.claimRunnable("node_impatient", 100)).not.toContain(id);
       expect(await store.claim(id, "node_impatient")).toBeNull();
     });

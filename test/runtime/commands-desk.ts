@@ -40,6 +40,7 @@ export function setup(path = AWAITING, status: CheckoutStatus = "AWAITING_PAYMEN
   const controls = {
     isKnown: true,
     parkedReason: null as string | null,
+    isOfOtherVersion: false,
     /** The node hears of it when it is told. */
     notify: async (): Promise<void> => undefined,
     /** Before a command is kept: another request may come first. */
@@ -67,7 +68,9 @@ export function setup(path = AWAITING, status: CheckoutStatus = "AWAITING_PAYMEN
     view: async (id) => {
       looks.push(clock.now());
       controls.onLook();
-      return controls.isKnown && id === ID ? { view, parkedReason: controls.parkedReason } : null;
+      return controls.isKnown && id === ID
+        ? { view, parkedReason: controls.parkedReason, isOfOtherVersion: controls.isOfOtherVersion }
+        : null;
     },
   });
 

@@ -23,6 +23,7 @@ function setup() {
     },
     clock,
     ids: countingIds(),
+    machineHashes: ["hash"],
     log: SILENT,
     counters,
     onLost: () => lost.push(lease.nodeId),

@@ -16,6 +16,7 @@ import { countingIds } from "../support/ports.ts";
 import { handDriven, type RunningStep } from "./actor-desk.ts";
 import { outcomeOf } from "./commands-desk.ts";
 import { withStubs } from "./registry-desk.ts";
+import { oneVersion } from "../support/versions.ts";
 
 export const WAIT_MS = 2_000;
 export const UNDONE: StoredAnswer = { status: 422, body: '{"code":"CANCELLED"}' };
@@ -60,14 +61,16 @@ export function setup() {
       events: 0,
     };
     const orchestrator = new Orchestrator({
-      machine: checkoutMachine.provide({
-        actors: {
-          resolveFeatureFlags: handDriven("resolveFeatureFlags", steps),
-          createPaymentGroup: handDriven("createPaymentGroup", steps),
-          acquireLocks: handDriven("acquireLocks", steps),
-        },
-      }),
-      machineHash: "machine_hash",
+      versions: oneVersion(
+        "machine_hash",
+        checkoutMachine.provide({
+          actors: {
+            resolveFeatureFlags: handDriven("resolveFeatureFlags", steps),
+            createPaymentGroup: handDriven("createPaymentGroup", steps),
+            acquireLocks: handDriven("acquireLocks", steps),
+          },
+        }),
+      ),
       store: withStubs(store, stubs),
       calls,
       locks,

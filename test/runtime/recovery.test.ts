@@ -27,7 +27,8 @@ async function setup(owned: readonly OwnedCheckout[] = [], resident: readonly st
     heartbeat: () => controls.heartbeat(),
     endLease: async () => {},
   };
-  const lease = new NodeLease({ store, clock, ids: countingIds(), log: SILENT, counters: new Counters(), onLost: () => {} });
+  const ports = { store, clock, ids: countingIds(), log: SILENT, counters: new Counters() };
+  const lease = new NodeLease({ ...ports, machineHashes: [], onLost: () => {} });
   await lease.start();
   const [adopted, notified]: [string[], string[]] = [[], []];
   const recovery = new Recovery({

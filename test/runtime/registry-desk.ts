@@ -10,6 +10,7 @@ import { VirtualClock } from "../simulation/virtual-clock.ts";
 import { newContext } from "../support/checkout-context.ts";
 import { countingIds } from "../support/ports.ts";
 import { handDriven, last, type RunningStep } from "./actor-desk.ts";
+import { oneVersion } from "../support/versions.ts";
 
 const LEASE_MS = 1_000_000_000;
 const { userId, policy } = newContext();
@@ -25,7 +26,7 @@ export function setup() {
   const settle = () => clock.advance(0);
 
   const node = async (nodeId: string) => {
-    await memory.heartbeat(nodeId, LEASE_MS);
+    await memory.heartbeat(nodeId, LEASE_MS, ["hash"]);
     const stubs: Partial<Store> = {};
     const calls: string[] = [];
     const steps: RunningStep[] = [];
@@ -39,14 +40,17 @@ export function setup() {
       events: 0,
     };
     const registry = new ActorRegistry({
-      machine: checkoutMachine.provide({
-        actors: {
-          resolveFeatureFlags: handDriven("resolveFeatureFlags", steps),
-          createPaymentGroup: handDriven("createPaymentGroup", steps),
-          acquireLocks: handDriven("acquireLocks", steps),
-          handleRollback: handDriven("handleRollback", steps),
-        },
-      }),
+      versions: oneVersion(
+        "hash",
+        checkoutMachine.provide({
+          actors: {
+            resolveFeatureFlags: handDriven("resolveFeatureFlags", steps),
+            createPaymentGroup: handDriven("createPaymentGroup", steps),
+            acquireLocks: handDriven("acquireLocks", steps),
+            handleRollback: handDriven("handleRollback", steps),
+          },
+        }),
+      ),
       store: withStubs(memory, stubs),
       clock,
       ids,
@@ -75,7 +79,7 @@ export function setup() {
   const create = async (id: string, owner: string) => {
     const input = { executionContextId: id, userId, cartId: `cart_${id}`, cartVersion: 1, policy };
     const snapshot = begin(checkoutMachine, input);
-    const entry = { seq: 1, at: clock.now(), event: { type: "xstate.init", input }, from: null };
+    const entry = { seq: 1, at: clock.now(), event: { type: "xstate.init", input, machineHash: "hash" }, from: null };
     await memory.create({
       id,
       caller: "shop",

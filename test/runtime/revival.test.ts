@@ -12,7 +12,7 @@ import {
   type StampedEvent,
   type Timers,
 } from "../../runtime/engine.ts";
-import { relive, revive } from "../../runtime/revival.ts";
+import { revive } from "../../runtime/revival.ts";
 import { newContext } from "../support/checkout-context.ts";
 
 const AT = 1_767_867_300_000;
@@ -150,8 +150,4 @@ test("refuses a checkpoint whose running step is not the one that its state asks
 test("refuses a journal that ends before or after its row", () => {
   expect(() => revive(checkoutMachine, stored(1, { seq: 5 }))).toThrow(InvariantError);
   expect(() => revive(checkoutMachine, stored(1, { seq: 3 }))).toThrow(InvariantError);
-});
-
-test("a journal without its first entry is nobody's past", () => {
-  expect(() => relive(checkoutMachine, "ctx_1", [])).toThrow("The journal of ctx_1 lacks its first entry.");
 });

@@ -4,6 +4,7 @@ import type { JournalEntry, StoredCheckout } from "../../persistence/store.ts";
 import { begin, decide, dehydrate, hashContext, statePath, toPlainJson } from "../../runtime/engine.ts";
 import { StoredViews } from "../../runtime/stored-views.ts";
 import { newContext } from "../support/checkout-context.ts";
+import { oneVersion } from "../support/versions.ts";
 
 const AT = 1_767_867_300_000;
 const { executionContextId, userId, cartId, cartVersion, policy } = newContext();
@@ -11,7 +12,7 @@ const FIRST = begin(checkoutMachine, { executionContextId, userId, cartId, cartV
 const ENTRY = {
   seq: 1,
   at: AT,
-  event: { type: "xstate.init", input: { executionContextId, userId, cartId, cartVersion, policy } },
+  event: { type: "xstate.init", input: { executionContextId, userId, cartId, cartVersion, policy }, machineHash: "hash" },
   from: null,
   to: statePath(FIRST),
   contextHash: hashContext(FIRST),
@@ -59,7 +60,7 @@ function setup() {
       return controls.journal.filter(({ seq }) => seq > after).slice(0, limit);
     },
   };
-  const views = new StoredViews({ machine: checkoutMachine, store, policy });
+  const views = new StoredViews({ versions: oneVersion("hash", checkoutMachine), store, policy });
   const viewOf = async (id: string) => (await views.of(id))?.view;
   return { controls, views, viewOf };
 }
@@ -71,6 +72,7 @@ test("tells whose it is, since when, and how it stands by its journal", async ()
     userId,
     createdAt: AT,
     parkedReason: null,
+    isOfOtherVersion: false,
     view: {
       executionContextId,
       seq: 1,

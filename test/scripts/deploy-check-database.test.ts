@@ -10,18 +10,16 @@ import { checkStored, isBlocked, type VersionReport } from "../../scripts/deploy
 import { lineOf } from "../../scripts/deploy-check/report.ts";
 import { modelInput } from "../../scripts/reachable/alphabet.ts";
 import { randomId } from "../conformance/store-fixtures.ts";
-import { newCheckout, NODE, sqlBed } from "../paths/beds.ts";
+import { newCheckout, NODE, SEEDED_HASH, sqlBed } from "../paths/beds.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { machineWithRenamedState, RENAMING } from "../support/renamed-state.ts";
 
-/** Under which test/paths seeds its checkouts; each test has a version of its own besides. */
-const SEEDED = "1";
 const LEASE_MS = 86_400_000;
 
 let database: Database;
 beforeAll(async () => {
   database = await openMemoryDatabase();
-  await new SqlStore(database).heartbeat(NODE, LEASE_MS);
+  await new SqlStore(database).heartbeat(NODE, LEASE_MS, []);
 });
 afterAll(() => database.close());
 
@@ -155,7 +153,7 @@ test("goes on with what this code wrote, at rest or in the midst of its journal,
   const told: number[] = [];
   const reports = await checkStored(VERSIONS, database, (judged) => told.push(judged));
   const countsOf = (version: string) => reports.find((report) => report.hash === version)?.tally.counts;
-  expect(countsOf(SEEDED)).toEqual({ "goes on": 120, migrated: 0, pinned: 0, blocking: 0 });
+  expect(countsOf(SEEDED_HASH)).toEqual({ "goes on": 120, migrated: 0, pinned: 0, blocking: 0 });
   expect(countsOf(hash)).toEqual({ "goes on": 2, migrated: 0, pinned: 0, blocking: 0 });
   expect(told).toEqual(before.map((_, index) => index + 1));
   expect(await rows()).toEqual(before);

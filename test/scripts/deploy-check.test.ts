@@ -3,7 +3,7 @@ import { assign } from "xstate";
 import { beforeAll, describe, expect, test } from "vitest";
 import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
 import { NO_RETRY, type CheckoutContext, type CheckoutOrder } from "../../machines/context.ts";
-import { VERSIONS, type MachineVersions, type Migration } from "../../machines/released/registry.ts";
+import { GOES_ON, VERSIONS, type MachineVersions, type Migration } from "../../machines/released/registry.ts";
 import { checkReleased, isBlocked, type VersionReport } from "../../scripts/deploy-check/check.ts";
 import type { ReleasedGraph } from "../../scripts/reachable/released-versions.ts";
 import { lineOf } from "../../scripts/deploy-check/report.ts";
@@ -34,11 +34,17 @@ function lines({ tally }: VersionReport): string {
 
 test("the machine that was released goes on with its own states", () => {
   const around = /STEP_|COMPLETED/;
-  const report = check(around, checkoutMachine);
+  const report = check(around, checkoutMachine, { migrations: { [RELEASED]: GOES_ON } });
   const states = graph.states.filter(({ path, edges }) => edges !== undefined && around.test(path)).length;
   expect(states).toBeGreaterThan(0);
   expect(report.tally.counts).toEqual({ "goes on": states, migrated: 0, pinned: 0, blocking: 0 });
   expect(isBlocked([report])).toBe(false);
+});
+
+test("a version that would go on and is registered nowhere blocks: no node would claim its checkouts", () => {
+  const report = check(/\.STEP_2\./, checkoutMachine);
+  expect(report).toMatchObject({ isRegistered: false, tally: { counts: { blocking: 0 } } });
+  expect(isBlocked([report])).toBe(true);
 });
 
 interface Change {
@@ -164,11 +170,9 @@ test.each(MIGRATED)("when $what, goes on once it is migrated, and needs no pinne
 });
 
 describe("a way that leads nowhere is no way", () => {
-  const unchanged: Migration = { state: (stored) => stored, entry: (recorded) => recorded };
-
   test("a migration that changes the states and not the entries still blocks", () => {
     const report = check(/\.STEP_2\./, machineWithRenamedState(), {
-      migrations: { [RELEASED]: { ...unchanged, state: RENAMING.state } },
+      migrations: { [RELEASED]: { ...GOES_ON, state: RENAMING.state } },
     });
     expect(lines(report)).toContain(
       "after its migration: leads to PROCESSING.STEP_THREE.running, and led to PROCESSING.STEP_3.running",
@@ -177,7 +181,7 @@ describe("a way that leads nowhere is no way", () => {
 
   test("a migration that leaves contexts as they were can't hide behind its null", () => {
     const machine = checkoutMachine.provide({ actions: { keepOrder: keepOrder as never } });
-    const migrations = { [RELEASED]: { ...renumberingOrders, state: unchanged.state } };
+    const migrations = { [RELEASED]: { ...renumberingOrders, state: GOES_ON.state } };
     expect(lines(check(/\.STEP_3\./, machine, { migrations }))).toContain(
       "after its migration: leaves another context: order.orderNumber",
     );
@@ -185,7 +189,7 @@ describe("a way that leads nowhere is no way", () => {
 
   test("a migration that throws blocks, with its message", () => {
     const broken = {
-      ...unchanged,
+      ...GOES_ON,
       state: () => {
         throw new Error("It knows no such state.");
       },
@@ -208,5 +212,5 @@ test("what is alike stands on one line, with the number of its states", () => {
   const machine = checkoutMachine.provide({ guards: { allUndone: () => false } });
   const { tally } = check(/\.undoing\.paymentGroups\./, machine);
   expect(tally.findings.length).toBeLessThan(tally.counts.blocking);
-  expect(lines({ machineVersion: "1", hash: RELEASED, tally })).toMatch(/ \(\d+ states\)$/m);
+  expect(lines({ machineVersion: "1", hash: RELEASED, isRegistered: true, tally })).toMatch(/ \(\d+ states\)$/m);
 });

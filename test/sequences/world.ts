@@ -15,6 +15,8 @@ import type { Letter } from "./alphabet.ts";
 import type { CallDesk } from "./call-desk.ts";
 import { bringToLife, machine } from "./shared-machine.ts";
 import type { Prelude } from "./start-states.ts";
+import { oneVersion } from "../support/versions.ts";
+import { MACHINE_HASH } from "../../machines/version.ts";
 
 /** Shorter than a step's time, so that a held call doesn't time out at the deadline itself. */
 const DEADLINE_MS = 20_000;
@@ -233,8 +235,7 @@ export class World {
     const record = (fields: Readonly<Record<string, unknown>>, message: string) =>
       void this.troubles.push(`${message}: ${String(fields["err"])}`);
     return new MortalNode({
-      machine,
-      machineHash: "sequences",
+      versions: oneVersion(MACHINE_HASH, machine),
       store: this.store,
       calls: new MemoryCalls(),
       rules: this.participants.services.rules,

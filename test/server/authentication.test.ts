@@ -10,7 +10,7 @@ const apiKeys = [
 const CHECKOUT = "/orchestration/checkout/ctx_1";
 
 function withCheckoutOf(caller: string, bundle = setup({ apiKeys })) {
-  const stored = { caller, userId: "usr_42", createdAt: T0, parkedReason: null, view: viewOf() };
+  const stored = { caller, userId: "usr_42", createdAt: T0, parkedReason: null, isOfOtherVersion: false, view: viewOf() };
   bundle.orchestrator.views.set("ctx_1", stored);
   return bundle;
 }

@@ -10,9 +10,10 @@ function entry(seq: number): JournalEntry {
   return { seq, at: T0 + seq, event: { type: "step.done", amount: seq }, from, to: `S${seq}`, contextHash: "h" };
 }
 
-function withCheckout(parkedReason: string | null = null) {
+function withCheckout(parkedReason: string | null = null, isOfOtherVersion = false) {
   const bundle = setup();
-  bundle.orchestrator.views.set("ctx_1", { caller: "local", userId: "usr_42", createdAt: T0, parkedReason, view: viewOf() });
+  const stored = { caller: "local", userId: "usr_42", createdAt: T0, parkedReason, isOfOtherVersion, view: viewOf() };
+  bundle.orchestrator.views.set("ctx_1", stored);
   bundle.orchestrator.journals.set(
     "ctx_1",
     Array.from({ length: 250 }, (_, i) => entry(i + 1)),

@@ -42,7 +42,14 @@ describe.each(COMMANDS)("%s", (name, body) => {
 
   it("of an unknown checkout, or another caller's, is a 404 that tells them not apart", async () => {
     const bundle = setup();
-    bundle.orchestrator.views.set("ctx_1", { caller: "app", userId: "u", createdAt: 0, parkedReason: null, view: viewOf() });
+    bundle.orchestrator.views.set("ctx_1", {
+      caller: "app",
+      userId: "u",
+      createdAt: 0,
+      parkedReason: null,
+      isOfOtherVersion: false,
+      view: viewOf(),
+    });
     const foreign = await problemOf(await bundle.post(`${CHECKOUT}/${name}`, body, KEY));
     expect(foreign).toMatchObject({ status: 404, code: "NOT_FOUND" });
     expect(await problemOf(await bundle.post(`/orchestration/checkout/ctx_none/${name}`, body, KEY))).toEqual(foreign);

@@ -29,6 +29,7 @@ describe("the configuration", () => {
       redisUrl: null,
       natsUrl: null,
       natsReplicas: 1,
+      leftVersions: [],
       host: "127.0.0.1",
       port: 8080,
       logLevel: "info",

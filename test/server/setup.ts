@@ -90,7 +90,14 @@ function isBodyInit(body: RawBody | object): body is RawBody {
 /** The same with a checkout that belongs to the caller without API keys. */
 export function setupWithCheckout(overrides: Partial<AppDeps> = {}, view = viewOf()) {
   const bundle = setup(overrides);
-  bundle.orchestrator.views.set("ctx_1", { caller: "local", userId: "usr_42", createdAt: T0, parkedReason: null, view });
+  bundle.orchestrator.views.set("ctx_1", {
+    caller: "local",
+    userId: "usr_42",
+    createdAt: T0,
+    parkedReason: null,
+    isOfOtherVersion: false,
+    view,
+  });
   return bundle;
 }
 

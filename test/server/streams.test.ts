@@ -16,8 +16,22 @@ function setupStream() {
   const bundle = setup();
   const { orchestrator } = bundle;
   const journal: JournalEntry[] = [];
-  orchestrator.views.set("ctx_1", { caller: "local", userId: "u", createdAt: T0, parkedReason: null, view: viewOf() });
-  orchestrator.views.set("ctx_2", { caller: "shop", userId: "u", createdAt: T0, parkedReason: null, view: viewOf() });
+  orchestrator.views.set("ctx_1", {
+    caller: "local",
+    userId: "u",
+    createdAt: T0,
+    parkedReason: null,
+    isOfOtherVersion: false,
+    view: viewOf(),
+  });
+  orchestrator.views.set("ctx_2", {
+    caller: "shop",
+    userId: "u",
+    createdAt: T0,
+    parkedReason: null,
+    isOfOtherVersion: false,
+    view: viewOf(),
+  });
   orchestrator.journals.set("ctx_1", journal);
   return { ...bundle, journal };
 }

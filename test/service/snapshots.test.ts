@@ -6,7 +6,8 @@ import { dehydrate, toPlainJson } from "../../runtime/engine.ts";
 import { eventually, order } from "../support/client.ts";
 import { Interference } from "../support/interference.ts";
 import { gate, successEvent } from "../support/payment-desk.ts";
-import { fold } from "../../scripts/invariants/replay.ts";
+import { VERSIONS } from "../../machines/released/registry.ts";
+import { refold } from "../../runtime/journal-fold.ts";
 import { startService, type Service } from "../support/service.ts";
 import { onEveryBackend } from "../support/stage.ts";
 import { leftovers, moneyOf } from "../support/tables.ts";
@@ -97,7 +98,7 @@ onEveryBackend("snapshots", (stage) => {
     "settleLineItems",
   ])("folded from the journal while %s was in flight: the step starts again and the checkout is confirmed", async (operation) => {
     const id = await abandonedAt(operation, "ins_sync_ok");
-    const last = fold(await service.store.history(id, 0, ENTRIES_MAX)).at(-1);
+    const last = [...refold(VERSIONS, id, await service.store.history(id, 0, ENTRIES_MAX))].at(-1);
     if (last === undefined) throw new Error("The journal is empty.");
     const actor = revived(toPlainJson(dehydrate(checkoutMachine, last.snapshot))).start();
     await waitFor(actor, (snapshot) => snapshot.matches("COMPLETED"), PATIENCE);
@@ -109,7 +110,7 @@ onEveryBackend("snapshots", (stage) => {
 
   test("folded from the journal in the middle of a rollback: the rest is undone", async () => {
     const id = await abandonedAt("undoCreateCheckoutOrder", "ins_unknown");
-    const last = fold(await service.store.history(id, 0, ENTRIES_MAX)).at(-1);
+    const last = [...refold(VERSIONS, id, await service.store.history(id, 0, ENTRIES_MAX))].at(-1);
     if (last === undefined) throw new Error("The journal is empty.");
     const actor = revived(toPlainJson(dehydrate(checkoutMachine, last.snapshot))).start();
     await waitFor(actor, (snapshot) => snapshot.matches("ROLLEDBACK"), PATIENCE);

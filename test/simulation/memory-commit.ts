@@ -65,6 +65,7 @@ export function applyCommit(tables: Tables, write: WrittenCommit, now: number): 
   const learned = commit.pcrId === undefined ? 0 : learnPcr(tables, commit.id, commit.pcrId);
   const after: ContextRow = {
     ...row,
+    ...commit.machine,
     seq: commit.expectedSeq + 1,
     state: commit.state,
     status: commit.status,

@@ -92,6 +92,8 @@ export class Tables {
   pcrs = new Map<string, PcrRow>();
   /** When the lease of a node ends. */
   leases = new Map<string, number>();
+  /** The versions of the machine that a node runs. */
+  machineHashes = new Map<string, readonly string[]>();
 
   /** Shares the rows: none of them ever changes. */
   copy(): Tables {
@@ -102,6 +104,10 @@ export class Tables {
 
   hasLease(nodeId: string, now: number): boolean {
     return (this.leases.get(nodeId) ?? Number.NEGATIVE_INFINITY) > now;
+  }
+
+  knows(nodeId: string, { machineHash }: ContextRow): boolean {
+    return this.machineHashes.get(nodeId)?.includes(machineHash) === true;
   }
 
   /** A command names its checkout; a payment event names its requirement, which one checkout knows. */

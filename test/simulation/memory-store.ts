@@ -199,7 +199,8 @@ export class MemoryStore implements contract.Store {
 
   async claimRunnable(nodeId: string, limit: number): Promise<readonly string[]> {
     if (!this.#tables.hasLease(nodeId, this.#clock.now())) return [];
-    const runnable = [...this.#tables.contexts.values()].filter((row) => this.#isRunnable(row)).slice(0, limit);
+    const known = [...this.#tables.contexts.values()].filter((row) => this.#tables.knows(nodeId, row));
+    const runnable = known.filter((row) => this.#isRunnable(row)).slice(0, limit);
     return runnable.filter((row) => this.#claim(row, nodeId) !== null).map(({ id }) => id);
   }
 
@@ -225,6 +226,7 @@ export class MemoryStore implements contract.Store {
   async claim(id: string, nodeId: string): Promise<number | null> {
     const row = this.#tables.contexts.get(id);
     if (row === undefined || row.parkedReason !== null || !this.#tables.hasLease(nodeId, this.#clock.now())) return null;
+    if (!this.#tables.knows(nodeId, row)) return null;
     return row.owner !== nodeId && this.#hasLiveOwner(row) ? null : this.#claim(row, nodeId);
   }
 
@@ -382,13 +384,31 @@ export class MemoryStore implements contract.Store {
     return this.#clock.now();
   }
 
-  async heartbeat(nodeId: string, ttlMs: number): Promise<boolean> {
+  async heartbeat(nodeId: string, ttlMs: number, machineHashes: readonly string[]): Promise<boolean> {
     const { leases } = this.#tables;
     const now = this.#clock.now();
     for (const [id, until] of leases) if (until < now - DAY_MS && id !== nodeId) leases.delete(id);
     if ((leases.get(nodeId) ?? Number.POSITIVE_INFINITY) <= now) return false;
+    if (!leases.has(nodeId)) this.#tables.machineHashes.set(nodeId, machineHashes);
     leases.set(nodeId, now + ttlMs);
     return true;
+  }
+
+  async unknownVersions(machineHashes: readonly string[]): Promise<readonly contract.UnknownVersion[]> {
+    const live = [...this.#tables.contexts.values()].filter((row) => !machineHashes.includes(row.machineHash) && isLive(row));
+    return [...new Set(live.map(({ machineHash }) => machineHash))]
+      .map((hash) => this.#unknownVersion(live.filter(({ machineHash }) => machineHash === hash)))
+      .toSorted((left, right) => right.checkouts - left.checkouts || (left.machineHash < right.machineHash ? -1 : 1));
+  }
+
+  #unknownVersion(rows: readonly ContextRow[]): contract.UnknownVersion {
+    const { machineVersion = "", machineHash = "" } = rows[0] ?? {};
+    const now = this.#clock.now();
+    const servedWith = [...this.#tables.machineHashes]
+      .filter(([node, hashes]) => this.#tables.hasLease(node, now) && hashes.includes(machineHash))
+      .map(([, hashes]) => hashes);
+    const ids = rows.map(({ id }) => id).toSorted();
+    return { machineVersion, machineHash, checkouts: rows.length, ids: ids.slice(0, 5), servedWith };
   }
 
   async endLease(nodeId: string): Promise<void> {
@@ -410,6 +430,12 @@ export class MemoryStore implements contract.Store {
   #hasLiveOwner({ owner }: ContextRow): boolean {
     return owner !== null && this.#tables.hasLease(owner, this.#clock.now());
   }
+}
+
+/** Unfinished, or finished with something left to do. */
+function isLive({ parkedReason, finishedAt, owner, wakeAt, signals, consumed }: ContextRow): boolean {
+  if (parkedReason !== null) return false;
+  return finishedAt === null || owner !== null || wakeAt !== null || signals > consumed;
 }
 
 function identityOf(checkout: contract.CheckoutIdentity): contract.CheckoutIdentity {

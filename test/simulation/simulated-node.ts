@@ -15,6 +15,8 @@ import { Life } from "./life.ts";
 import type { NodeWorld } from "./node-world.ts";
 import type { Plant } from "./plant.ts";
 import { unreliable, type Way } from "./unreliable.ts";
+import { oneVersion } from "../support/versions.ts";
+import { MACHINE_HASH } from "../../machines/version.ts";
 
 /** Journals here are short: so there is one in the middle of most. */
 const CHECKPOINT_EVERY = 7;
@@ -65,8 +67,7 @@ export class SimulatedNode {
     );
     const executions = plant.executions?.(real) ?? real;
     this.orchestrator = new Orchestrator({
-      machine: machineOf(place, plant.machine ?? checkoutMachine, executions),
-      machineHash: "simulation",
+      versions: oneVersion(MACHINE_HASH, machineOf(place, plant.machine ?? checkoutMachine, executions)),
       store,
       calls: {
         call: (id) => world.calls.call(id),

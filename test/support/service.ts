@@ -1,14 +1,15 @@
 /** A real node in this process: its edge, orchestrator, store, participants and locks, over a stage's database. */
 import type { LockManager } from "../../locking/lock-manager.ts";
-import { checkoutMachine, type CheckoutMachine } from "../../machines/checkout.ts";
+import type { CheckoutMachine } from "../../machines/checkout.ts";
 import type { CheckoutPolicy } from "../../machines/context.ts";
-import { MACHINE_HASH } from "../../machines/version.ts";
+import { VERSIONS, type MachineVersions } from "../../machines/released/registry.ts";
 import type { Bus, CloudEvent } from "../../messaging/bus.ts";
 import { InProcessBus } from "../../messaging/in-process-bus.ts";
 import { sqlInboxCalls } from "../../persistence/sql-inbox-calls.ts";
 import { SqlStore } from "../../persistence/sql-store.ts";
 import type { Store } from "../../persistence/store.ts";
 import { acquireLocks } from "../../runtime/acquire-locks.ts";
+import { withActors } from "../../runtime/machine-versions.ts";
 import { Orchestrator } from "../../runtime/orchestrator.ts";
 import { OutboxRelay } from "../../runtime/outbox-relay.ts";
 import { Counters, type Log } from "../../runtime/telemetry.ts";
@@ -51,6 +52,8 @@ export interface ServiceOptions {
   readonly aroundStore?: (store: Store) => Store;
   /** Instead of the one in this process, which `delivered` tells of. */
   readonly bus?: Bus;
+  /** What this node's build knows: for tests in which several builds run side by side. */
+  readonly versions?: MachineVersions;
   /** The chart with one of its guards taken out: for tests that show what the guard is for. */
   readonly aroundMachine?: (machine: CheckoutMachine) => CheckoutMachine;
 }
@@ -78,6 +81,8 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
     aroundStore = same,
     aroundMachine = same,
   } = options;
+  const given = options.versions ?? VERSIONS;
+  const machine = aroundMachine(given.current.machine);
   const policy = { ...POLICY, ...options.policy };
   const database = await stage.openDatabase();
   const store = aroundStore(new SqlStore(database));
@@ -105,8 +110,7 @@ export async function startService(stage: Stage, options: ServiceOptions = {}): 
     counters,
     policy,
     answerFor,
-    machine: aroundMachine(checkoutMachine.provide({ actors })),
-    machineHash: MACHINE_HASH,
+    versions: withActors({ ...given, current: { ...given.current, machine } }, actors),
     rules: services.rules,
     onEvents: () => relay.kick(),
     residentMax: 1_000,

@@ -83,9 +83,9 @@ export class Pause {
           this.written();
         }
       },
-      heartbeat: async (nodeId, ttlMs) => {
+      heartbeat: async (nodeId, ttlMs, machineHashes) => {
         // The worst that a pause can do: it goes on believing in a lease that is over.
-        return this.isPaused || store.heartbeat(nodeId, ttlMs);
+        return this.isPaused || store.heartbeat(nodeId, ttlMs, machineHashes);
       },
     });
 }

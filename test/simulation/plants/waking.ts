@@ -120,9 +120,9 @@ const twoOwners: PlantedBug = {
     store: (store) => {
       let self = "";
       return replacing(store, {
-        heartbeat: (nodeId, ttlMs) => {
+        heartbeat: (nodeId, ttlMs, machineHashes) => {
           self = nodeId;
-          return store.heartbeat(nodeId, ttlMs);
+          return store.heartbeat(nodeId, ttlMs, machineHashes);
         },
         claim: async (id, nodeId) => {
           const fence = await store.claim(id, nodeId);
