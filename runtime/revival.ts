@@ -49,14 +49,19 @@ export function revive(machine: CheckoutMachine, stored: StoredHistory): Revived
   return state;
 }
 
-/** What a version left behind, in the words of the machine that goes on with it. */
+/** What a version left behind, in the words of the machine that goes on with it. InvariantError: its migration doesn't know it. */
 export function translated(stored: StoredHistory, { state, entry }: Migration): StoredHistory {
-  const { checkpoint, entries } = stored;
-  return {
-    ...stored,
-    checkpoint: { ...state(checkpoint), seq: checkpoint.seq },
-    entries: entries.map((recorded) => ({ ...recorded, ...entry(recorded) })),
-  };
+  const { id, checkpoint, entries } = stored;
+  try {
+    return {
+      ...stored,
+      checkpoint: { ...state(checkpoint), seq: checkpoint.seq },
+      entries: entries.map((recorded) => ({ ...recorded, ...entry(recorded) })),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvariantError(`The migration of the version of ${id} failed: ${reason}`, { cause: error });
+  }
 }
 
 /** State by state, after each of these entries. InvariantError as for `revive`. */

@@ -1,9 +1,12 @@
 /** How the process starts and ends: what a supervisor and an operator see of it. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { migrate } from "../../persistence/migrate.ts";
+import { SqlStore } from "../../persistence/sql-store.ts";
 import { auditCheckout } from "../../scripts/checkout-audit.ts";
 import { exampleRequest, initiate } from "../../scripts/demo/client.ts";
 import type { Ending, ServiceProcess } from "../../scripts/service-process.ts";
+import { createdCheckout } from "../conformance/store-fixtures.ts";
 import { describeOn } from "../support/server.ts";
 import { embeddedHome, postgresHome, type ServiceHome } from "../support/service-process.ts";
 
@@ -33,6 +36,31 @@ describe("a process that can't serve", () => {
     expect(output).toContain("checkoutd can't start");
     expect(output).not.toContain("secret");
   });
+
+  test(
+    "ends with 78 and the list where checkouts of an unknown version are live, and starts when told to leave them (hard case 25)",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const machineHash = "0123456789abcdef";
+      const id = await home.inspect(async (database) => {
+        await migrate(database);
+        const checkout = await createdCheckout(new SqlStore(database), { machineHash });
+        await new SqlStore(database).endLease(checkout.owner);
+        return checkout.id;
+      });
+      const { code, output } = await home.spawn().ended;
+      expect(code).toBe(78);
+      expect(output).toContain(`1 ${machineHash}: 1 (${id})`);
+      expect(output).toContain("machines/released/registry.ts");
+      const told = home.spawn({ env: { LEAVE_VERSIONS: machineHash } });
+      expect((await fetch(await told.url())).status).toBe(200);
+      await expect(told.kill("SIGTERM")).resolves.toMatchObject({ code: 0 });
+      const [row] = await home.inspect((database) =>
+        database.rows("select owner is not null as owned, fence::int as fence, parked_reason from checkoutd.contexts"),
+      );
+      expect(row).toEqual({ owned: true, fence: 1, parked_reason: null });
+    },
+  );
 });
 
 describe("SIGTERM, on the embedded database", () => {

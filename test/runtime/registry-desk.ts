@@ -1,9 +1,11 @@
 /** Nodes that share a store in memory: each with its registry, its locks, and steps that end when the test says so. */
 import { checkoutMachine } from "../../machines/checkout.ts";
+import type { MachineVersions } from "../../machines/released/registry.ts";
 import type { CheckoutView } from "../../machines/view.ts";
 import type { Store, StoredAnswer } from "../../persistence/store.ts";
 import { ActorRegistry } from "../../runtime/actor-registry.ts";
 import { begin, dehydrate, hashContext, statePath } from "../../runtime/engine.ts";
+import { knownHashes } from "../../runtime/machine-versions.ts";
 import { Counters } from "../../runtime/telemetry.ts";
 import { MemoryStore } from "../simulation/memory-store.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
@@ -25,8 +27,8 @@ export function setup() {
   /** Everything that waits for promises alone, and what is due. */
   const settle = () => clock.advance(0);
 
-  const node = async (nodeId: string) => {
-    await memory.heartbeat(nodeId, LEASE_MS, ["hash"]);
+  /** `buildOf`: what this node's build knows, if not the version of the checkouts alone. */
+  const node = async (nodeId: string, buildOf: (from: MachineVersions) => MachineVersions = (from) => from) => {
     const stubs: Partial<Store> = {};
     const calls: string[] = [];
     const steps: RunningStep[] = [];
@@ -39,8 +41,8 @@ export function setup() {
       answerFor: (_view: CheckoutView): StoredAnswer | null => null,
       events: 0,
     };
-    const registry = new ActorRegistry({
-      versions: oneVersion(
+    const versions = buildOf(
+      oneVersion(
         "hash",
         checkoutMachine.provide({
           actors: {
@@ -51,6 +53,10 @@ export function setup() {
           },
         }),
       ),
+    );
+    await memory.heartbeat(nodeId, LEASE_MS, knownHashes(versions));
+    const registry = new ActorRegistry({
+      versions,
       store: withStubs(memory, stubs),
       clock,
       ids,

@@ -103,6 +103,16 @@ test("one that can't be folded is told about by its row, and needs attention", a
   expect(view?.view.context).toEqual({ ...newContext(), executionContextId: "ctx_7", cartId: "cart_7", cartVersion: 7 });
 });
 
+test("one of another version is told of by its row, as it says of itself, and its past by another node alone", async () => {
+  const { controls, views } = setup();
+  const row = { seq: 9, state: "COMPLETED", status: "CONFIRMED", machineHash: "newer" };
+  controls.load = async (id) => ({ ...stored(id), ...row });
+  const view = { seq: 9, path: "COMPLETED", state: "COMPLETED", status: "CONFIRMED", finished: true };
+  expect(await views.of("ctx_9")).toMatchObject({ isOfOtherVersion: true, parkedReason: null, view });
+  controls.journal = [{ ...ENTRY, event: { ...ENTRY.event, machineHash: "newer" } }];
+  await expect(views.at("ctx_9", 1)).rejects.toMatchObject({ code: "OTHER_VERSION" });
+});
+
 test("what fails for another reason than the journal is not told as a view", async () => {
   const { controls, views } = setup();
   const checkout = stored("ctx_1");

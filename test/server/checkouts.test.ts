@@ -39,6 +39,14 @@ describe("reading a checkout", () => {
     expect(await (await app.request(CHECKOUT)).json()).toMatchObject({ status: "NEEDS_ATTENTION" });
   });
 
+  it("one of a version that this node doesn't know is asked for again, and its journal is shown all the same", async () => {
+    const { app } = withCheckout(null, true);
+    const response = await app.request(CHECKOUT);
+    expect(response.headers.get("retry-after")).toBe("2");
+    expect(await problemOf(response)).toMatchObject({ status: 503, code: "OTHER_VERSION", executionContextId: "ctx_1" });
+    expect((await app.request(`${CHECKOUT}/history`)).status).toBe(200);
+  });
+
   it.each(["%00", "ctx_%ud800", "%ZZ", "a".repeat(200), "..%2F..", "ctx_1%00"])(
     "never asks the orchestrator for the impossible id %s",
     async (id) => {

@@ -22,6 +22,11 @@ function load(environment: Environment, files: Readonly<Record<string, string>> 
 }
 
 describe("the configuration", () => {
+  it("takes the hashes of versions that may stay unserved", () => {
+    const LEAVE_VERSIONS = "0123456789abcdef,fedcba9876543210";
+    expect(load({ LEAVE_VERSIONS }).leftVersions).toEqual(LEAVE_VERSIONS.split(","));
+  });
+
   it("has the documented defaults, and takes an empty variable for an absent one", () => {
     expect(load({ PORT: "", DATABASE_URL: " ", HOME: "/root" })).toEqual({
       databaseUrl: null,
@@ -63,6 +68,7 @@ describe("the configuration", () => {
       FLAGS_FILE: "/nowhere/flags.json",
       API_KEYS: "hunter2",
       PAYMENT_WEBHOOK_SECRET: "hunter2",
+      LEAVE_VERSIONS: "the old one",
     });
     expect(new Set(found.map((mistake) => mistake.split(/[: ]/)[0]))).toEqual(
       new Set([
@@ -70,6 +76,7 @@ describe("the configuration", () => {
         "DATABASE_URL",
         "FLAGS_FILE",
         "HOST",
+        "LEAVE_VERSIONS",
         "LOG_LEVEL",
         "PAYMENT_ATTEMPTS_MAX",
         "PAYMENT_PROVIDER",
