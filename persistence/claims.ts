@@ -92,16 +92,19 @@ const IS_KNOWN = `c.machine_hash = any ((select n.machine_hashes from checkoutd.
  * 1. candidates  seen without a lock, with the fence that they had.
  * 2. locked      those still at that fence: a claim that committed meanwhile has raised it. (Asking again whether
  *                the owner is alive would not do: a recheck under FOR UPDATE doesn't run the anti-join anew.)
- *                SKIP LOCKED: whoever holds a row's lock is committing or claiming it.
+ *                SKIP LOCKED: whoever holds a row's lock is committing or claiming it. Lateral, so that it is by the
+ *                key of each: a join that is planned for many candidates reads the whole table.
  * 3. claimed     a new fence each; or parked, when it was claimed too often without a commit.
  * A node whose own lease is over gets nothing.
  */
 const claim = (candidates: string) => `
 with candidates as materialized (${candidates}), locked as materialized (
-  select c.id from checkoutd.contexts c join candidates k on k.id = c.id and k.fence = c.fence
-  where c.parked_reason is null
-    and exists (select from checkoutd.nodes n where n.id = $1 and n.lease_until > clock_timestamp())
-  limit $2 for update of c skip locked
+  select c.id from candidates k cross join lateral (
+    select c.id from checkoutd.contexts c
+    where c.id = k.id and c.fence = k.fence and c.parked_reason is null for update skip locked
+  ) c
+  where exists (select from checkoutd.nodes n where n.id = $1 and n.lease_until > clock_timestamp())
+  limit $2
 ), claimed as (
   update checkoutd.contexts c
   set fence = c.fence + 1,
@@ -114,14 +117,18 @@ with candidates as materialized (${candidates}), locked as materialized (
 )
 select id, fence from claimed where owner is not null`;
 
-/** One branch an index. An orphan is looked at whatever it was doing; what is given up finished has left nothing to do. */
+/**
+ * One branch an index; a timer is compared with the statement's time, because clock_timestamp() may change from row to row
+ * and so can't be looked up: every waiting checkout would be read. An orphan is looked at whatever it was doing; what is
+ * given up finished has left nothing to do.
+ */
 const CLAIM_RUNNABLE = claim(`
   (select c.id, c.fence from checkoutd.contexts c
     where c.owner is not null and c.parked_reason is null and ${IS_KNOWN} and not ${HAS_LIVE_OWNER}
     limit $2::int * ${CANDIDATES_PER_CLAIM})
   union
   (select c.id, c.fence from checkoutd.contexts c
-    where c.owner is null and c.parked_reason is null and c.wake_at <= clock_timestamp() and ${IS_KNOWN}
+    where c.owner is null and c.parked_reason is null and c.wake_at <= statement_timestamp() and ${IS_KNOWN}
     order by c.wake_at limit $2::int * ${CANDIDATES_PER_CLAIM})
   union
   (select c.id, c.fence from checkoutd.contexts c
@@ -133,24 +140,25 @@ const CLAIM_ONE = claim(`
   select c.id, c.fence from checkoutd.contexts c
   where c.id = $3 and ${IS_KNOWN} and (c.owner is null or c.owner = $1 or not ${HAS_LIVE_OWNER})`);
 
+const LONG_AGO = `(statement_timestamp() - $1::double precision * interval '1 ms')`;
+
 /** Since when a checkout that could go on has not, one branch an index, as above. */
 export const STUCK = `
-with ended as (select clock_timestamp() - $1::double precision * interval '1 ms' as at), idle as (
-  select c.id, greatest(c.updated_at, case when c.wake_at < ended.at then c.wake_at end) as since from checkoutd.contexts c, ended
-  where c.owner is not null and c.parked_reason is null and c.updated_at < ended.at
-    and (c.wake_at is null or c.wake_at < ended.at
-      or not exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > ended.at))
+with idle as (
+  select c.*, greatest(c.updated_at, case when c.wake_at < ${LONG_AGO} then c.wake_at end) as since from checkoutd.contexts c
+  where c.owner is not null and c.parked_reason is null and c.updated_at < ${LONG_AGO}
+    and (c.wake_at is null or c.wake_at < ${LONG_AGO}
+      or not exists (select from checkoutd.nodes n where n.id = c.owner and n.lease_until > ${LONG_AGO}))
   union all
-  select c.id, c.wake_at from checkoutd.contexts c, ended
-  where c.owner is null and c.parked_reason is null and c.wake_at < ended.at
+  select c.*, c.wake_at from checkoutd.contexts c
+  where c.owner is null and c.parked_reason is null and c.wake_at < ${LONG_AGO}
   union all
-  select c.id, c.updated_at from checkoutd.contexts c, ended
+  select c.*, c.updated_at from checkoutd.contexts c
   where c.owner is null and c.parked_reason is null
-    and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null)) and c.updated_at < ended.at
+    and (c.signals > c.consumed or (c.finished_at is null and c.wake_at is null)) and c.updated_at < ${LONG_AGO}
 )
-select c.id as "contextId", c.state, c.seq, c.owner, (round(extract(epoch from i.since) * 1000))::bigint as since
-from (select id, min(since) as since from idle group by id) i join checkoutd.contexts c on c.id = i.id
-order by i.since limit $2`;
+select id as "contextId", state, seq, owner, (round(extract(epoch from min(since)) * 1000))::bigint as since
+from idle group by id, state, seq, owner order by min(since) limit $2`;
 
 /** Prolongs only what is not over. Leases that ended a day ago are forgotten on the way. */
 const HEARTBEAT = `

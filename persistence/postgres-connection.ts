@@ -107,8 +107,9 @@ export class PostgresConnection {
   }
 }
 
+/** Without `jit`: where a table has no statistics yet it compiles for 60 ms what then runs in one. */
 function sessionSettings({ statementTimeoutMs }: ConnectionOptions) {
-  return { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MAX_MS };
+  return { jit: false, statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MAX_MS };
 }
 
 /** PgBouncer says so to whoever asks for more than a pooled session can have. */

@@ -64,7 +64,7 @@ from checkoutd.ledger l where l.context_id = $1 order by l.seq, l.line`;
 export const UNSETTLED = `
 select s.context_id as "contextId", s.currency, s.amount, ${milliseconds("s.since")} as since
 from checkoutd.suspense s
-where s.amount <> 0 and s.since < clock_timestamp() - $1::double precision * interval '1 ms'
+where s.amount <> 0 and s.since < statement_timestamp() - $1::double precision * interval '1 ms'
 order by s.since limit $2`;
 
 const EVENT_COLUMNS = `o.context_id as "contextId", o.event_seq as "eventSeq", o.type, o.type_seq as "typeSeq", o.data,
