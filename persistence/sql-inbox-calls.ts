@@ -1,20 +1,18 @@
 import type { Database } from "./connect.ts";
-import type { InboxCalls } from "./inbox-calls.ts";
+import type { InboxCalls, Listening } from "./inbox-calls.ts";
 
 const CHANNEL = "checkoutd_inbox";
 
-/** By LISTEN and NOTIFY, which need a session: through a pooler that keeps none, each node finds by itself what it was not called for. */
+/** By NOTIFY, and by LISTEN where there is a session: a node behind a pooler finds by itself what it was not called for. */
 export function sqlInboxCalls(database: Database): InboxCalls {
-  const { listen } = database;
-  if (listen === null) return NO_CALLS;
+  const { kind, listen } = database;
   return {
-    call: async (contextId) => void (await database.rows("select pg_notify($1, $2)", [CHANNEL, contextId])),
-    listen: (heard) => listen(CHANNEL, heard),
+    call: async (contextId) => {
+      // An embedded database has one node.
+      if (kind === "postgres") await database.rows("select pg_notify($1, $2)", [CHANNEL, contextId]);
+    },
+    listen: (heard) => (listen === null ? Promise.resolve(NOTHING_IS_HEARD) : listen(CHANNEL, heard)),
   };
 }
 
-/** An embedded database has one node. */
-const NO_CALLS: InboxCalls = {
-  call: async () => {},
-  listen: async () => ({ ping: async () => {}, end: () => {} }),
-};
+const NOTHING_IS_HEARD: Listening = { ping: async () => {}, end: () => {} };

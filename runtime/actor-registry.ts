@@ -152,10 +152,7 @@ export class ActorRegistry {
     const stamp = { commitId: ids.next("cmt"), at: clock.now(), machine, machineHash: versions.current.hash };
     const commit = migrationCommit(stored, revived, stamp);
     const result = await this.committer.commit(commit);
-    if (result.kind !== "applied") {
-      counters.add("commits_refused");
-      return null;
-    }
+    if (result.kind !== "applied") return null;
     counters.add("checkouts_migrated");
     const { id, entry, state, status } = commit;
     this.audience.announce({ executionContextId: id, entry, state, status }, null);

@@ -56,7 +56,7 @@ export class Commands {
   constructor(private readonly deps: CommandsDeps) {}
 
   async cancel(id: string, waitMs: number): Promise<CheckoutView> {
-    const until = this.deps.clock.now() + waitMs;
+    const until = this.deps.clock.monotonic() + waitMs;
     if (fateOf(await this.viewOf(id)) === "open") await this.ask(id, `${id}:cancel`, { type: "CANCEL" });
     const view = await this.lookUntil(id, until, (one) => {
       const fate = fateOf(one);
@@ -77,7 +77,7 @@ export class Commands {
 
   async attemptPayment(command: AttemptCommand): Promise<AttemptResult> {
     const { executionContextId: id, method, instrumentId, waitMs } = command;
-    const until = this.deps.clock.now() + waitMs;
+    const until = this.deps.clock.monotonic() + waitMs;
     const eventId = `${id}:payment:${command.idempotencyKey}`;
     const replayed = await this.isKept(eventId, { method, instrumentId });
     if (!replayed) {
@@ -104,7 +104,7 @@ export class Commands {
 
   async resolve(command: ResolveCommand): Promise<CheckoutView> {
     const { executionContextId: id, operator, reference, target, waitMs } = command;
-    const until = this.deps.clock.now() + waitMs;
+    const until = this.deps.clock.monotonic() + waitMs;
     const eventId = `${id}:resolve:${command.idempotencyKey}`;
     const named = { undo: null, pspReference: null, ...target, operator, reference };
     if (!(await this.isKept(eventId, named))) {
@@ -188,7 +188,7 @@ export class Commands {
   private async look<Found>(id: string, until: number, find: () => Promise<Found | null>): Promise<Found | null> {
     for (;;) {
       const found = await find();
-      const remainingMs = until - this.deps.clock.now();
+      const remainingMs = until - this.deps.clock.monotonic();
       if (found !== null || remainingMs <= 0) return found;
       await this.deps.actors.audience.nextTransition(id, Math.min(remainingMs, LOOK_MS));
     }

@@ -133,15 +133,15 @@ export class Initiation {
 
   /** Waits for this node's own commit; where another node runs the checkout, looks at the store now and then. */
   private async awaitAnswer(command: InitiateCommand, id: string): Promise<InitiateResult> {
-    const deadline = this.deps.clock.now() + command.waitMs;
+    const deadline = this.deps.clock.monotonic() + command.waitMs;
     for (;;) {
-      const remainingMs = deadline - this.deps.clock.now();
+      const remainingMs = deadline - this.deps.clock.monotonic();
       const answer = await this.deps.actors.audience.nextAnswer(id, Math.max(0, Math.min(remainingMs, this.waitSlice(id))));
       if (answer !== null) return { kind: "answered", executionContextId: id, answer, replayed: false };
       // The claim is read last: an answer that was stored between the two is found here.
       const claim = await this.findClaim(command);
       if (claim?.answer) return { kind: "answered", executionContextId: id, answer: claim.answer, replayed: true };
-      if (claim?.isParked === true || this.deps.clock.now() >= deadline) return this.unfinished(id);
+      if (claim?.isParked === true || this.deps.clock.monotonic() >= deadline) return this.unfinished(id);
     }
   }
 

@@ -84,7 +84,7 @@ export class OutboxRelay {
     if (!this.isStopped) {
       this.isStopped = true;
       this.cancelSweep();
-      this.flushUntil = this.deps.clock.now() + FLUSH_MAX_MS;
+      this.flushUntil = this.deps.clock.monotonic() + FLUSH_MAX_MS;
       const flush = (this.current ?? Promise.resolve()).then(() => this.run());
       let cancel = (): void => {};
       const limit = new Promise<void>((resolve) => (cancel = this.deps.clock.after(FLUSH_MAX_MS, resolve)));
@@ -138,7 +138,7 @@ export class OutboxRelay {
   }
 
   private isInTime(): boolean {
-    return this.deps.clock.now() < this.flushUntil;
+    return this.deps.clock.monotonic() < this.flushUntil;
   }
 
   private isSweepDue(): boolean {

@@ -10,6 +10,8 @@ import type { Log } from "./telemetry.ts";
 const LOOK_EVERY_MS = 10_000;
 /** An answer that took longer says too little: it may be from the beginning of that time or from its end. */
 const ANSWER_MAX_MS = 500;
+/** Before its start a process waits for a quick one; where there is none it begins with what it knows. */
+const FIRST_TRIES_MAX = 5;
 /** Of this machine's clock: beyond it logs of several machines are hard to read side by side. */
 const OFFSET_TOLD_MS = 1_000;
 
@@ -30,14 +32,14 @@ export class StoreClock implements Clock {
     this.looks = new PeriodicTask({
       ...deps,
       pauseMs: LOOK_EVERY_MS,
-      work: () => this.look(),
+      work: async () => void (await this.look()),
       failureMessage: "The database was not heard telling the time; it is asked again",
     });
   }
 
   /** Resolves when the database has told its time; rejects when it can't be asked. */
   async start(): Promise<void> {
-    await this.look();
+    for (let tries = 1; !(await this.look()) && tries < FIRST_TRIES_MAX;) tries++;
     this.looks.start("after a pause");
   }
 
@@ -64,13 +66,23 @@ export class StoreClock implements Clock {
     return this.known === null ? 0 : this.deps.clock.now() - this.now();
   }
 
-  private async look(): Promise<void> {
+  /** False: the answer was slow, and is believed only where it shows that what is known is wrong. */
+  private async look(): Promise<boolean> {
     const askedAt = this.monotonic();
     const storeTime = await this.deps.store.now();
     const tookMs = this.monotonic() - askedAt;
-    if (this.known !== null && tookMs > ANSWER_MAX_MS) return;
+    const isQuick = tookMs <= ANSWER_MAX_MS;
+    if (!isQuick && this.agrees(storeTime, tookMs)) return false;
     this.known = { storeTime, monotonic: askedAt + tookMs / 2 };
     this.tellOffset();
+    return isQuick;
+  }
+
+  /** What is known may be right by an answer that was on its way for so long. */
+  private agrees(storeTime: number, tookMs: number): boolean {
+    if (this.known === null) return false;
+    const sinceMs = this.now() - storeTime;
+    return sinceMs >= 0 && sinceMs <= tookMs;
   }
 
   /** Once, and again when it comes back. */

@@ -13,8 +13,8 @@ const LOOK_EVERY_MS = 60_000;
 
 /** This build must not run here: it would leave checkouts to nobody. The message says which, and what to do. */
 export class UnknownVersionsError extends Error {
-  constructor(versions: readonly UnknownVersion[]) {
-    const hashes = versions.map(({ machineHash }) => machineHash).join();
+  constructor(versions: readonly UnknownVersion[], left: readonly string[]) {
+    const hashes = [...left, ...versions.map(({ machineHash }) => machineHash)].join();
     super(
       [
         "This build does not know the version of these live checkouts, and no newer node that runs them is alive:",
@@ -42,7 +42,7 @@ export async function refuseUnknownVersions(
   const isNewer = ([own = "", ...others]: readonly string[]) => !known.includes(own) && others.includes(versions.current.hash);
   const unknown = await store.unknownVersions(known);
   const refused = unknown.filter(({ machineHash, servedWith }) => !left.includes(machineHash) && !servedWith.some(isNewer));
-  if (refused.length > 0) throw new UnknownVersionsError(refused);
+  if (refused.length > 0) throw new UnknownVersionsError(refused, left);
 }
 
 export interface VersionWatchDeps {

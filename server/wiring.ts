@@ -49,6 +49,7 @@ interface Connections {
   readonly database: Database;
   readonly locks: LockManager;
   readonly messages: Messages;
+  readonly clock: StoreClock;
 }
 
 export interface CheckoutNode {
@@ -74,7 +75,10 @@ export async function startNode(
     opened.push(() => messages.bus.stop());
     const locks = await openLocks(config, database, log);
     opened.push(() => locks.stop());
-    return await assemble(config, log, { database, locks, messages }, replacements);
+    const clock = new StoreClock({ store: new SqlStore(database), clock: systemClock, log });
+    opened.push(() => clock.stop());
+    await clock.start();
+    return await assemble(config, log, { database, locks, messages, clock }, replacements);
   } catch (error) {
     for (const close of opened.toReversed()) await close();
     throw error;
@@ -84,12 +88,10 @@ export async function startNode(
 async function assemble(
   config: Config,
   log: Logger,
-  { database, locks, messages }: Connections,
+  { database, locks, messages, clock }: Connections,
   replacements: Partial<CheckoutServices>,
 ): Promise<CheckoutNode> {
   const store = new SqlStore(database);
-  const clock = new StoreClock({ store, clock: systemClock, log });
-  await clock.start();
   const { bus } = messages;
   const counters = new Counters();
   const { paymentDeadlineMs } = config.policy;

@@ -39,7 +39,7 @@ async function gathered(database: Database, id: string): Promise<Evidence> {
 
 const ROW = `
 select state, status, seq, owner, type_seqs as removed, parked_reason as "parkedReason", (extract(epoch from wake_at) * 1000)::float8 as "wakeAt",
-  (extract(epoch from finished_at) * 1000)::float8 as "finishedAt"
+  (extract(epoch from finished_at) * 1000)::float8 as "finishedAt", machine_hash as "machineHash"
 from checkoutd.contexts where id = $1`;
 
 /** The simulated provider's own tables, and our name for each of its refunds. */

@@ -55,7 +55,10 @@ const toldItsEnd: TombstoneCheck = (evidence) => {
   ];
 };
 
-const keepsThePayer: TombstoneCheck = (evidence) => keeps(evidence, contextOf(evidence)?.payment.settledBy ?? undefined);
+const keepsThePayer: TombstoneCheck = (evidence) => {
+  const context = contextOf(evidence);
+  return context === undefined ? [] : keeps(evidence, context.payment.settledBy ?? undefined);
+};
 
 export const TOMBSTONE_CHECKS: readonly TombstoneCheck[] = [keepsItsEnd, countsOn, toldItsEnd, keepsThePayer];
 

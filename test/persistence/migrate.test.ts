@@ -15,7 +15,7 @@ describeOn("postgres", "migrations", (server) => {
       (await database?.rows<{ options: string[] }>(
         "select reloptions as options from pg_class where oid = 'checkoutd.contexts'::regclass",
       )) ?? [];
-    expect(settings?.options).toContain("fillfactor=60");
+    expect(settings?.options).toContain("fillfactor=50");
     for (const node of nodes) await node.close();
     await created.drop();
   });

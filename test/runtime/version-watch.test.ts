@@ -64,7 +64,7 @@ test.each([
 
 test("an operator may leave a version unserved, that one and no other", async () => {
   await refusal([unknown("aaaa")], ["aaaa"]);
-  await expect(refusal([unknown("aaaa"), unknown("bbbb")], ["aaaa"])).rejects.toThrow("LEAVE_VERSIONS=bbbb.");
+  await expect(refusal([unknown("aaaa"), unknown("bbbb")], ["aaaa"])).rejects.toThrow("LEAVE_VERSIONS=aaaa,bbbb.");
 });
 
 test("while it runs it says once of each version that no live node runs it, and counts the checkouts", async () => {

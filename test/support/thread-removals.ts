@@ -245,7 +245,7 @@ function edge(from: "COMPLETED" | "ROLLEDBACK", target: string, actions: string)
 
 async function asOfNow(database: Database, commit: Commit): Promise<Commit> {
   const [row] = await database.rows<{ seq: number; fence: number }>(
-    `with somebody as (insert into checkoutd.nodes (id, lease_until) values ('somebody', now() + interval '1 day') on conflict do nothing)
+    `with somebody as (insert into checkoutd.nodes (id, lease_until, machine_hashes) values ('somebody', now() + interval '1 day', '{}') on conflict do nothing)
      update checkoutd.contexts set owner = coalesce(owner, 'somebody') where id = $1 returning seq, fence::int as fence`,
     [commit.id],
   );
