@@ -78,11 +78,11 @@ export class StoreClock implements Clock {
     return isQuick;
   }
 
-  /** What is known may be right by an answer that was on its way for so long. */
+  /** What is known, and is as wrong as a quick answer can be, may be right by one that was on its way for so long. */
   private agrees(storeTime: number, tookMs: number): boolean {
     if (this.known === null) return false;
     const sinceMs = this.now() - storeTime;
-    return sinceMs >= 0 && sinceMs <= tookMs;
+    return sinceMs >= -ANSWER_MAX_MS && sinceMs <= tookMs + ANSWER_MAX_MS;
   }
 
   /** Once, and again when it comes back. */

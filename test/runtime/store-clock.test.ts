@@ -103,6 +103,27 @@ test("where every answer is slow the first is better than none, until there is a
   expect(clock.now()).toBe(database.now());
 });
 
+test.each([0, 3_000])("a slow answer changes nothing, wherever its time went (%i ms of it there)", async (thereMs) => {
+  const { clock, database, controls } = setup(0);
+  // As wrong as a quick answer can be.
+  controls.now = slowly(database, 100, 0);
+  const started = clock.start();
+  await database.advance(100);
+  await started;
+  controls.now = slowly(database, 3_000, thereMs);
+  await database.advance(2 * LOOK_EVERY_MS);
+  expect(database.now() - clock.now()).toBe(50);
+});
+
+test("a slow answer that shows that the database's clock was set is better than what is known", async () => {
+  const { clock, database, controls } = setup(0);
+  await clock.start();
+  const answer = slowly(database, 3_000);
+  controls.now = async () => (await answer()) + 60_000;
+  await database.advance(2 * LOOK_EVERY_MS);
+  expect(clock.now() - database.now()).toBe(60_000);
+});
+
 test("asks no more once it is stopped", async () => {
   const { clock, database, controls } = setup(0);
   let asked = 0;
