@@ -105,7 +105,10 @@ onServersFirst("a faulty payment provider", (stage, kind) => {
     say(`  faults:  ${listed(Object.entries(faults))}`);
     say(`  stories: ${listed(crowd.played)}`);
     say(`  answers: ${listed(crowd.answers)}`);
-    expect(Object.keys(faults).filter((name) => faults[name as keyof typeof faults] === 0)).toEqual([]);
+    // A hundred checkouts may go without a request that is later than its undo: test/service/rollback-table.test.ts makes them.
+    const rare = isFull ? [] : ["requests after their undo"];
+    const missed = Object.keys(faults).filter((name) => faults[name as keyof typeof faults] === 0);
+    expect(missed.filter((name) => !rare.includes(name))).toEqual([]);
   });
 
   test("no client was told anything that it should not be told, and no story broke off", () => {

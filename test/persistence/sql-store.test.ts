@@ -18,6 +18,7 @@ import {
 import { storeConformance } from "../conformance/store.ts";
 import { openMemoryDatabase } from "../support/memory-database.ts";
 import { createTestDatabase, describeOn } from "../support/server.ts";
+import { startServer } from "../support/servers.ts";
 import { untilAlone, untilNobodyLooksBack } from "../support/statistics.ts";
 
 storeConformance("SQL on PGlite", async () => {
@@ -41,7 +42,9 @@ describeOn("postgres", "on a real Postgres", (url) => {
   afterAll(() => drop());
 
   test("happy-path commits are HOT updates: they touch no index", async () => {
-    const created = await createTestDatabase(url);
+    // Its own server where there can be one: a transaction that lasts, in any database, keeps Postgres from freeing versions.
+    const server = await startServer("postgres");
+    const created = await createTestDatabase(server?.url ?? url);
     const [observer, writing] = [1, 2].map(() => connectPostgres(created.url, { connectionsMax: 1 })) as [Database, Database];
     try {
       await migrate(observer);
@@ -67,6 +70,7 @@ describeOn("postgres", "on a real Postgres", (url) => {
       await writing.close();
       await observer.close();
       await created.drop();
+      await server?.stop();
     }
   });
 
